@@ -3,6 +3,7 @@
 use clap::{Args, builder::RangedU64ValueParser};
 use serde_json::Value;
 
+use super::failure::Failure;
 use crate::{
     models::{FiringId, Revision, unambiguous},
     petrel::Change,
@@ -24,6 +25,14 @@ pub(super) struct PageArgs {
 }
 
 impl PageArgs {
+    /// Refuses a position where all is shown at once.
+    pub(super) fn must_not_continue(&self) -> Result<(), Failure> {
+        match self.after {
+            Some(_) => Err(Failure::usage("the list of one case is whole: leave --after away")),
+            None => Ok(()),
+        }
+    }
+
     pub(super) fn page(&self) -> Page {
         Page { first: self.first, after: self.after.map(Cursor) }
     }

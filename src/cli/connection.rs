@@ -220,6 +220,8 @@ impl Connection {
             result = work(&connection) => result,
             () = shutdown.cancelled() => Err(Failure::interrupted()),
         };
+        // The index of what is open has what this command has opened.
+        connection.petrel.close().await;
         connection.server.stop().await?;
         result
     }

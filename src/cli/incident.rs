@@ -109,13 +109,17 @@ impl List {
     async fn run(self, petrel: &Petrel) -> Result<Answer, Failure> {
         let Self { workflow, case, page } = self;
         if let (Some(workflow), Some(case)) = (&workflow, &case) {
+            page.must_not_continue()?;
             return of_case(petrel, workflow, case).await;
         }
         let found = petrel.incidents(workflow.as_ref(), page.page()).await?;
         let header = ["WORKFLOW", "CASE", "INCIDENT", "OF", "CODE", "SINCE", "CAUSE"];
         let (mut table, mut items) = (Table::new(&header), Vec::new());
         for (_, open) in &found.items {
-            let cause = petrel.explanation_of(open).await?;
+            let cause = match petrel.explanation_of(open).await {
+                Err(error) if !error.retryable() => error.to_string(),
+                cause => cause?,
+            };
             table.row([
                 open.workflow.to_string(),
                 open.case.to_string(),

@@ -127,6 +127,7 @@ impl List {
     async fn run(self, petrel: &Petrel) -> Result<Answer, Failure> {
         let Self { workflow, case, queue, page } = self;
         if let (Some(workflow), Some(case)) = (&workflow, &case) {
+            page.must_not_continue()?;
             return of_case(petrel, workflow, case).await;
         }
         let filter = WorkFilter { queue, workflow };

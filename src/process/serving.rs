@@ -101,11 +101,14 @@ impl Serving {
         }
         let served = serve(listener, state, shutdown).await;
         // Only now: requests under way may have begun further ones.
+        let closing = petrel.clone();
         tasks.run("changes under way", |stop| async move {
             stop.cancelled().await;
-            petrel.close().await;
+            closing.close().await;
         });
         let ended = tasks.end(GRACE).await;
+        // What a worker answered while it ended.
+        petrel.close().await;
         served?;
         Ok(ended?)
     }

@@ -101,8 +101,7 @@ impl CompleteIncidentInput {
     pub(crate) fn into_request(
         self,
     ) -> Result<((WorkflowId, CaseId), u64, Answered, Change), Error> {
-        let outcome = self.outcome.as_ref().map(|id| OutcomeId::new(id.as_str()));
-        let outcome = outcome.transpose()?;
+        let outcome = outcome(self.outcome.as_ref())?;
         let answer = Answered { outcome, result: self.result.0, hand_over: None };
         let change = CaseChangeInput {
             workflow_id: self.workflow_id,
@@ -123,8 +122,7 @@ type About = (WorkId, Option<u64>);
 impl CompleteWorkInput {
     /// The item, the claim, the answer, and the change's own details.
     pub(crate) fn into_request(self) -> Result<(About, Answered, Change), Error> {
-        let outcome = self.outcome.as_ref().map(|id| OutcomeId::new(id.as_str()));
-        let outcome = outcome.transpose()?;
+        let outcome = outcome(self.outcome.as_ref())?;
         let answer = Answered { outcome, result: self.result.0, hand_over: None };
         let change = CaseChangeInput {
             workflow_id: self.workflow_id,
@@ -159,4 +157,10 @@ impl FailWorkInput {
         let work = WorkId { workflow, case, item: self.item.into() };
         Ok(((work, self.claim.map(u64::from)), failure, change))
     }
+}
+
+/// The outcome of an answer.
+fn outcome(named: Option<&ID>) -> Result<Option<OutcomeId>, Error> {
+    let outcome = named.map(|id| OutcomeId::new(id.as_str())).transpose();
+    outcome.map_err(|error| Error::argument("input.outcome", error.to_string()))
 }

@@ -77,10 +77,10 @@ impl Registers {
     }
 
     /// Takes over the registers that were found in the view.
-    pub(crate) fn adopt(&mut self, found: Vec<Register>) {
+    pub(crate) fn adopt(&mut self, found: &[Register]) {
         for register in found {
-            let seen = register.version();
-            self.known.insert((register.token, register.place), seen);
+            let of = (register.token.clone(), register.place.clone());
+            self.known.insert(of, register.version());
         }
     }
 

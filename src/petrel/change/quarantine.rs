@@ -82,13 +82,14 @@ impl Inner {
         for _ in 0..MOST_LOOKS {
             let mut slot = self.slots.turn(workflow, case).await?;
             // Whatever this process knew may come from what is put aside.
-            *slot = Default::default();
+            let later = std::mem::take(&mut *slot).later;
+            let put_off = later.map_or_else(Vec::new, |later| later.keys);
             let examined = self.reader.examine(workflow, case, &act.firing).await?;
             if let Some(record) = examined.repeated {
                 asked.must_be(&act, case, &record)?;
                 let state = examined.state.ok_or_else(|| Error::no_case(case))?;
                 let live = state.marking.0.iter().map(|at| (at.token.clone(), at.place.clone()));
-                self.show(&state, live.collect()).await;
+                self.show(&state, live.chain(put_off).collect()).await;
                 let was_tried = matches!(failed, Some(StorageError::Unavailable { .. }));
                 let own = was_tried && act.made(&record.value);
                 return Ok(changed(record, state, !own));
@@ -109,7 +110,7 @@ impl Inner {
             };
             let live = before.iter().flat_map(|state| &state.marking.0);
             let live = live.map(|at| (at.token.clone(), at.place.clone()));
-            let mut registers: Vec<_> = live.collect();
+            let mut registers: Vec<_> = live.chain(put_off).collect();
             registers.extend(examined.bad.iter().filter_map(|bad| bad.registers.clone()).flatten());
             let put_aside = examined.bad.into_iter().map(|bad| bad.message).collect();
             let mut record = quarantine(remains, aside, put_aside, last, &act);

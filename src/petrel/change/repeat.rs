@@ -74,7 +74,9 @@ impl Asked {
     fn differs_from(&self, digest: &str, record: &Record) -> Option<&'static str> {
         let kind = match record.kind {
             // An answer fires, and so does a failure that is mapped to an outcome.
-            RecordKind::Fired | RecordKind::Completed => &["fire", "complete", "fail"][..],
+            RecordKind::Fired | RecordKind::Completed => {
+                &["fire", "complete", "complete_incident", "fail"][..]
+            }
             RecordKind::Begun => &["begin"],
             RecordKind::Failed => &["fail", "begin"],
             RecordKind::Released => &["release"],

@@ -65,6 +65,7 @@ impl OpenIncident {
     }
 }
 
+#[cfg(feature = "graphql")]
 impl OpenItem {
     /// Approximate memory that it takes, in bytes.
     pub(crate) fn memory(&self) -> usize {
@@ -72,7 +73,11 @@ impl OpenItem {
     }
 }
 
-type Heads = BTreeMap<(WorkflowId, CaseId), Arc<Stored<Record>>>;
+/// Least number of entries that are read together: some may be of what is over.
+const AT_LEAST: usize = 64;
+
+/// The last records of cases, each if it has one. Those that can't be read are left out.
+type Heads = BTreeMap<(WorkflowId, CaseId), Option<Arc<Stored<Record>>>>;
 
 impl Petrel {
     /// Open work items of all cases, about in the order in which they were opened. Each is as the log has it
@@ -83,8 +88,13 @@ impl Petrel {
         let found = self.listed_open(&OpenScope::Items { queue, workflow }, page).await?;
         let mut items = Vec::with_capacity(found.items.len());
         for (at, (open, head)) in found.items {
-            if let Some(item) = self.open_item(&open, &head).await? {
-                items.push((at, item));
+            match self.open_item(&open, &head).await {
+                Ok(item) => items.extend(item.map(|item| (at, item))),
+                Err(error) if error.retryable() => return Err(error),
+                Err(error) => {
+                    let (workflow, case) = open.of();
+                    tracing::warn!(%workflow, %case, %error, "left out of a listing");
+                }
             }
         }
         Ok(PageOf { items, has_next: found.has_next })
@@ -133,27 +143,34 @@ impl Petrel {
         page: Page,
     ) -> Result<PageOf<(Open, Arc<Stored<Record>>)>> {
         // What this process did is found here at once.
-        self.inner.write_notes_now().await?;
+        self.inner.write_notes_now().await;
         let (mut items, mut after) = (Vec::new(), page.after);
-        let (mut over, mut has_next) = (Vec::new(), true);
+        let mut has_next = true;
         while has_next && items.len() < page.first {
-            let first = page.first - items.len();
+            let mut over = Vec::new();
+            let first = (page.first - items.len()).max(AT_LEAST);
             let found = self.storage().open(scope, Page { first, after }).await?;
             (has_next, after) = (found.has_next, found.end().or(after));
             let heads = self.heads_of(found.items.iter().map(|(_, open)| open)).await?;
             for (at, open) in found.items {
                 let (workflow, case) = open.of();
-                let Some(head) = heads.get(&(workflow.clone(), case.clone())) else { continue };
-                match is_over(&open, &head.value) {
-                    true => over.push(open),
-                    false => items.push((at, (open, Arc::clone(head)))),
+                match heads.get(&(workflow.clone(), case.clone())) {
+                    Some(Some(head)) if is_over(&open, &head.value) => over.push(open),
+                    Some(Some(head)) => items.push((at, (open, Arc::clone(head)))),
+                    // A case is in the log before its entries are noted.
+                    Some(None) => over.push(open),
+                    None => {}
                 }
             }
+            if !over.is_empty()
+                && let Err(error) = self.storage().strike_open(&over).await
+            {
+                tracing::debug!(%error, "entries of what is over stay in the index");
+            }
         }
-        if !over.is_empty()
-            && let Err(error) = self.storage().strike_open(&over).await
-        {
-            tracing::debug!(%error, "entries of what is over stay in the index");
+        if items.len() > page.first {
+            items.truncate(page.first);
+            has_next = true;
         }
         Ok(PageOf { items, has_next })
     }
@@ -170,10 +187,9 @@ impl Petrel {
             let mut heads = self.storage().heads(&workflow, &cases);
             while let Some((case, head)) = heads.next().await {
                 match head {
-                    Ok(Some(head)) => {
-                        found.insert((workflow.clone(), case), Arc::new(head));
+                    Ok(head) => {
+                        found.insert((workflow.clone(), case), head.map(Arc::new));
                     }
-                    Ok(None) => {}
                     Err(error @ StorageError::Corrupt { .. }) => {
                         tracing::warn!(%workflow, %case, %error, "left out of a listing");
                     }

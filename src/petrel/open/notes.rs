@@ -4,17 +4,22 @@
 //! by then, and cost nothing here. What a process could not write before it died, the reconciler writes.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use chrono::TimeDelta;
+use futures::StreamExt;
 use tokio::sync::{Mutex as Turn, Notify};
 
+use super::sweep::is_over;
 use crate::petrel::Inner;
-use crate::storage::{Open, Result};
+use crate::{
+    models::{CaseId, WorkflowId},
+    storage::{Open, Result},
+};
 
 /// Age from which on an entry is written.
 const NOTED_AFTER: Duration = Duration::from_secs(1);
@@ -158,18 +163,44 @@ impl Inner {
                 }
                 continue;
             }
-            let written = self.write_part(&part).await;
+            let written = self.write_aged(&part).await;
             drop(turn);
             if let Err(error) = written {
-                tracing::debug!(%error, "the index of open work is written again");
                 if self.later.is_closing() || !error.retryable() {
-                    // The reconciler of another process, or the next look, does it.
+                    tracing::warn!(
+                        %error,
+                        "entries of the index of open work are not written: listings may lack some \
+                         until the next look at their cases, or `petrel rebuild`"
+                    );
                     continue;
                 }
+                tracing::debug!(%error, "the index of open work is written again");
                 notes.put_back(part);
                 tokio::time::sleep(AGAIN).await;
             }
         }
+    }
+
+    /// Writes a part, of which other processes may have ended some.
+    async fn write_aged(&self, part: &Part) -> Result<()> {
+        let mut workflows: BTreeMap<&WorkflowId, BTreeMap<CaseId, Vec<&Open>>> = BTreeMap::new();
+        for open in &part.opened {
+            let (workflow, case) = open.of();
+            let cases = workflows.entry(workflow).or_default();
+            cases.entry(case.clone()).or_default().push(open);
+        }
+        let mut opened = Vec::new();
+        for (workflow, cases) in workflows {
+            let ids: Vec<_> = cases.keys().cloned().collect();
+            let mut heads = self.reader.storage.heads(workflow, &ids);
+            while let Some((case, head)) = heads.next().await {
+                let head = head?;
+                let is_open =
+                    |open: &&&Open| head.as_ref().is_none_or(|head| !is_over(open, &head.value));
+                opened.extend(cases[&case].iter().filter(is_open).map(|open| Open::clone(open)));
+            }
+        }
+        self.write_part(&Part { opened, ended: part.ended.clone() }).await
     }
 
     async fn write_part(&self, Part { opened, ended }: &Part) -> Result<()> {
@@ -184,17 +215,19 @@ impl Inner {
     }
 
     /// Writes what waits in this process, whatever its age: whoever asks here finds what was done here.
-    pub(super) async fn write_notes_now(&self) -> Result<()> {
-        let notes = &self.views.notes;
+    pub(super) async fn write_notes_now(&self) {
+        let (notes, asked) = (&self.views.notes, Instant::now());
         let _turn = notes.turn.lock().await;
         loop {
-            let part = notes.state().part(Duration::ZERO);
+            // What comes meanwhile is not waited for.
+            let part = notes.state().part(asked.elapsed());
             if part.opened.is_empty() && part.ended.is_empty() {
-                return Ok(());
+                return;
             }
             if let Err(error) = self.write_part(&part).await {
+                tracing::warn!(%error, "a listing may lack what this process has opened");
                 notes.put_back(part);
-                return Err(error);
+                return;
             }
         }
     }

@@ -67,10 +67,17 @@ impl Petrel {
                     Ok(Some(head)) => {
                         let over = entries.iter().filter(|open| is_over(open, &head.value));
                         let over: Vec<_> = over.cloned().collect();
-                        Ok((over, self.inner.views.mend_work_of(&head, None).await?))
+                        match self.inner.views.mend_work_of(&head, None).await {
+                            Ok(offered) => Ok((over, offered)),
+                            Err(error) if error.retryable() => Err(error),
+                            Err(error) => {
+                                tracing::warn!(%workflow, %case, %error, "its work is not offered");
+                                Ok((over, 0))
+                            }
+                        }
                     }
-                    // Nobody but who looks at the whole log says that a case is not there.
-                    Ok(None) => Ok((Vec::new(), 0)),
+                    // A case is in the log before its entries are noted.
+                    Ok(None) => Ok((entries.clone(), 0)),
                     Err(error @ StorageError::Corrupt { .. }) => {
                         tracing::debug!(%workflow, %case, %error, "its work is not looked at");
                         Ok((Vec::new(), 0))

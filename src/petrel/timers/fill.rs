@@ -77,15 +77,15 @@ impl Petrel {
         Ok(())
     }
 
-    /// Looks at running cases with timers, as many as there is time for, and goes on with the others the next
-    /// time: what somebody took away of their timers is put back.
+    /// Looks at running cases, as many as there is time for, and goes on with the others the next time: what
+    /// somebody took away of their timers and work is put back, and what of the index of these.
     async fn sweep(&self, from: &mut Position) -> Result<()> {
         let (index, mut left) = (&self.inner.index, MOST_SWEPT);
         // Listings by status make it, and it is asked for in each process that serves.
         if !index.is_ready() {
             return Ok(());
         }
-        let workflows = self.workflows_that(WorkflowDefinition::is_timed).await?;
+        let workflows = self.workflows_that(WorkflowDefinition::runs_by_itself).await?;
         let later =
             |workflow: &&WorkflowId| from.workflow.as_ref().is_none_or(|at| **workflow >= *at);
         let workflows: Vec<_> = workflows.iter().filter(later).cloned().collect();

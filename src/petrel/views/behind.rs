@@ -6,13 +6,15 @@
 
 use std::collections::{HashMap, HashSet};
 
+use chrono::TimeDelta;
+
 use crate::petrel::{
     Result,
     cache::slot::Slot,
     views::{
         Views,
         repair::correction,
-        unseen::{Key, Unseen, touched},
+        unseen::{Key, Unseen, may_be_put_off, touched},
     },
 };
 use crate::{
@@ -27,6 +29,11 @@ const MOST_BEHIND: usize = 64;
 /// Number of records in a row that tell nothing of the views, as those about no token. Whoever
 /// appended one of them had looked as well, so that as many processes would have died in a row.
 const MOST_SILENT: usize = 4;
+
+/// Time after which what a worker put off is written, or was mended by the reconciler; and the number of
+/// younger records that are looked at.
+const PUT_OFF_FOR: TimeDelta = TimeDelta::seconds(5);
+const MOST_OF_WORKERS: usize = 64;
 
 impl Views {
     /// Returns the registers of `case` that were left behind, those of the oldest record first.
@@ -48,12 +55,13 @@ impl Views {
         let right: HashSet<_> = right.map(|register| (&register.token, &register.place)).collect();
         let is_seen = |(token, place): &Key| right.contains(&(token, place));
         let failed = if unseen.failed.iter().all(is_seen) { &[] } else { &unseen.failed[..] };
-        let is_last_right = |last: &Vec<Key>| !last.is_empty() && last.iter().all(is_seen);
+        let is_last_right =
+            |last: &Vec<Key>| !last.is_empty() && !unseen.is_by_worker && last.iter().all(is_seen);
         if unseen.last.as_ref().is_none_or(is_last_right) {
             return Ok(failed.to_vec());
         }
         let (mut behind, mut silent, mut sequence) = (Vec::new(), 0, case.sequence);
-        let mut wrong = HashSet::new();
+        let (mut wrong, mut newest, mut of_workers) = (HashSet::new(), None, 0);
         while silent < MOST_SILENT {
             if behind.len() == MOST_BEHIND {
                 let (workflow, case) = (&case.workflow, &case.id);
@@ -71,19 +79,26 @@ impl Views {
                 Ok(None) | Err(StorageError::Corrupt { .. }) => break,
                 Err(error) => return Err(error.into()),
             };
+            // A worker writes its views a moment later, and says nothing of those before it until then.
+            let age = *newest.get_or_insert(record.value.time) - record.value.time;
+            let is_open = may_be_put_off(&record.value) && age < PUT_OFF_FOR;
+            of_workers += usize::from(is_open);
+            let says_nothing = is_open && of_workers < MOST_OF_WORKERS;
             // What is wrong since a later record tells nothing of this one: a token that goes to and
             // fro has the same registers each time.
             let (again, keys): (Vec<_>, Vec<_>) =
                 touched(&record.value).partition(|key| wrong.contains(key));
             match keys.is_empty() {
-                true => silent += 1,
+                true => silent += usize::from(!says_nothing),
                 false => {
                     let storage = &self.reader.storage;
                     let registers = storage.registers_of(&case.workflow, &keys).await?;
                     // Whoever appended it has looked at the views of those before it, too, before it
                     // wrote its own. (One that died as well, of whose record nothing was to be
                     // written, is left to the reconciler.)
-                    match (registers.iter().all(is_right), again.is_empty()) {
+                    let all_right = registers.iter().all(is_right);
+                    match (all_right, again.is_empty()) {
+                        (true, _) if says_nothing => {}
                         (true, true) => break,
                         // Its other registers may only seem to be right: a place that a token has left
                         // is empty before it comes, too.
@@ -92,7 +107,9 @@ impl Views {
                     }
                     let of = |register: &Register| (register.token.clone(), register.place.clone());
                     wrong.extend(registers.iter().filter(|register| !is_right(register)).map(of));
-                    behind.push(keys);
+                    if !(all_right && says_nothing) {
+                        behind.push(keys);
+                    }
                 }
             }
             let Some(previous) = record.value.previous else { break };

@@ -10,8 +10,10 @@ use crate::{
 /// Registers of a case that are to be written, in the order in which their records touched them.
 #[derive(Debug)]
 pub(in crate::petrel) struct Later {
-    pub(super) keys: Vec<Key>,
-    pub(super) records: Vec<LogSequence>,
+    pub(in crate::petrel) keys: Vec<Key>,
+    /// Records that are right when these are written, each with the number of connections that there had been
+    /// when its timers and work were.
+    pub(super) records: Vec<(LogSequence, u64)>,
     pub(super) since: Instant,
     /// Time at which the last record was known to be the case's last one.
     pub(super) read: Instant,
@@ -41,8 +43,8 @@ impl Later {
     }
 
     /// Notes that the other views of a record are written, and that it is right when these are.
-    pub(super) fn confirms(&mut self, record: LogSequence) {
-        self.records.push(record);
+    pub(super) fn confirms(&mut self, record: LogSequence, reconnects: u64) {
+        self.records.push((record, reconnects));
     }
 
     /// Number of registers.

@@ -18,6 +18,11 @@ pub(in crate::petrel) fn has_waited(record: &Record) -> bool {
     record.timers_made + record.items_made + record.incidents_made > 0
 }
 
+/// Returns true if whoever wrote a record may have put its views off: it is a worker's.
+pub(super) fn may_be_put_off(record: &Record) -> bool {
+    record.work.as_ref().is_some_and(|work| work.claim.is_some())
+}
+
 /// Number of registers that a process keeps in mind because it could not write them.
 const MOST_FAILED: usize = 256;
 
@@ -28,6 +33,8 @@ pub(in crate::petrel) struct Unseen {
     /// before it wrote them, as others may have before it; or the view may have lost them, as those
     /// before them.
     pub(super) last: Option<Vec<Key>>,
+    /// True if a worker wrote that record: it may have put its views off, and those of records before.
+    pub(super) is_by_worker: bool,
     /// Those that this process could not write.
     pub(super) failed: Vec<Key>,
 }
@@ -35,13 +42,14 @@ pub(in crate::petrel) struct Unseen {
 impl Unseen {
     /// These, and those of the last record and of others before it.
     pub(crate) fn and_last(self, record: &Record) -> Self {
-        Self { last: Some(touched(record).collect()), ..self }
+        let is_by_worker = may_be_put_off(record);
+        Self { last: Some(touched(record).collect()), is_by_worker, ..self }
     }
 
     /// These, and others that could not be written.
     pub(crate) fn and_failed(self, keys: Vec<Key>) -> Self {
-        let failed = Self::failed(self.failed.into_iter().chain(keys));
-        Self { last: self.last, ..failed.unwrap_or_default() }
+        let failed = Self::failed(self.failed.iter().cloned().chain(keys));
+        Self { failed: failed.unwrap_or_default().failed, ..self }
     }
 
     pub(crate) fn keys(&self) -> impl Iterator<Item = &Key> {
@@ -53,6 +61,6 @@ impl Unseen {
     pub(crate) fn failed(keys: impl Iterator<Item = Key>) -> Option<Self> {
         let keys: BTreeSet<_> = keys.collect();
         let is_few = keys.len() <= MOST_FAILED;
-        is_few.then(|| Self { last: None, failed: keys.into_iter().collect() })
+        is_few.then(|| Self { failed: keys.into_iter().collect(), ..Self::default() })
     }
 }

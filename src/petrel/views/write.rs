@@ -79,14 +79,20 @@ impl Views {
         writing: Writing,
     ) {
         let (appended, reconnects) = (Instant::now(), self.reader.storage.reconnects());
-        let unseen = slot.unseen.take();
+        slot.registers.adopt(&seen);
+        let is_put_off =
+            writing.may_wait && may_wait(record, case) && slot.put_off(record, writing.begun);
+        let mut unseen = slot.unseen.take();
+        // Whoever does not wait leaves the look at what others left to those who do.
+        if is_put_off {
+            slot.unseen = unseen.take().map(|unseen| unseen.and_last(record));
+        }
         let behind = match (before, &unseen) {
             (Some(before), Some(_)) => {
                 Box::pin(self.left_behind(unseen.as_ref(), before, &seen)).await
             }
             _ => Ok(Vec::new()),
         };
-        slot.registers.adopt(seen);
         // Those of the records before come first: whoever finds this one's looks no further.
         let (behind, unseen, mended) = match behind {
             Ok(behind) if behind.is_empty() => (behind, None, Ok(())),
@@ -98,10 +104,6 @@ impl Views {
             }
             Err(error) => (Vec::new(), unseen, Err(error)),
         };
-        let is_put_off = writing.may_wait
-            && mended.is_ok()
-            && may_wait(record, case)
-            && slot.put_off(record, writing.begun);
         // Those that can't be looked at now would be hidden by this one's.
         let waits = is_put_off || unseen.is_some();
         let later = if waits { None } else { slot.later.take() };
@@ -126,13 +128,13 @@ impl Views {
         if failed.is_none() && armed.is_ok() {
             let is_written_later = is_put_off && touched(record).next().is_some();
             match slot.later.as_mut().filter(|_| is_written_later) {
-                Some(later) => later.confirms(case.sequence),
+                Some(later) => later.confirms(case.sequence, reconnects),
                 None => self.confirmed.add(case.sequence, reconnects),
             }
         }
         if failed.is_none() {
             let of_later = later.iter().flat_map(|later| &later.records);
-            of_later.for_each(|sequence| self.confirmed.add(*sequence, reconnects));
+            of_later.for_each(|(sequence, reconnects)| self.confirmed.add(*sequence, *reconnects));
         }
         if let Some(error) = failed {
             slot.unseen = match unseen {

@@ -66,11 +66,13 @@ pub(super) fn may_wait(record: &Record, case: &Case) -> bool {
 }
 
 impl Slot {
-    /// Puts the views of the case's last record off. Returns false if they would be too many.
+    /// Puts the views of the case's last record off. Returns false if they would be too many, or wait for too long.
     pub(super) fn put_off(&mut self, record: &Record, read: Instant) -> bool {
         let waiting = self.later.as_ref().map_or(0, Later::len);
         let more = touched(record).count();
-        if waiting + more > MOST_LATER {
+        // In a busy case nobody else may come to its turn.
+        let is_late = self.later.as_ref().is_some_and(|of| of.since.elapsed() >= WRITTEN_AFTER);
+        if is_late || waiting + more > MOST_LATER {
             return false;
         }
         for token in &record.produced {
@@ -96,8 +98,11 @@ impl Views {
         is_current: bool,
     ) {
         let Some(later) = slot.later.take() else { return };
-        let reconnects = self.reader.storage.reconnects();
-        let case = slot.case.clone().filter(|_| is_current && slot.unseen.is_none());
+        // A log that went back, or is another one, may not have what is known here.
+        let generation = self.reader.storage.generation().await;
+        let is_same = generation.is_ok_and(|generation| generation == slot.generation);
+        let is_known = is_current && is_same && slot.unseen.is_none();
+        let case = slot.case.clone().filter(|_| is_known);
         let written: Result<()> = match &case {
             Some(case) => {
                 let keys = (&later.keys[..], later.read);
@@ -109,7 +114,10 @@ impl Views {
             }
         };
         match written {
-            Ok(()) => later.records.iter().for_each(|at| self.confirmed.add(*at, reconnects)),
+            Ok(()) => {
+                let records = later.records.iter();
+                records.for_each(|(at, reconnects)| self.confirmed.add(*at, *reconnects));
+            }
             Err(error) => {
                 slot.registers.clear();
                 let left = slot.unseen.take().unwrap_or_default();

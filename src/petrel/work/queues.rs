@@ -44,7 +44,7 @@ impl Petrel {
             settings.ack_wait = ack_wait.unwrap_or(settings.ack_wait);
             settings.most_in_flight = most_in_flight.unwrap_or(settings.most_in_flight);
             settings.paused = paused.unwrap_or(settings.paused);
-            if settings == state.settings {
+            if settings == state.settings && state.version.is_some() {
                 return Ok(state);
             }
             settings.validate().map_err(|error| match error {

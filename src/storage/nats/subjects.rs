@@ -108,6 +108,11 @@ impl Subjects {
         format!("{}.work.*.*.*.*.*", self.prefix)
     }
 
+    /// All entries of the index of what is open.
+    pub(super) fn anything_open(&self) -> String {
+        format!("{}.open.>", self.prefix)
+    }
+
     /// Subject of an entry of the index of what is open.
     pub(super) fn open(&self, open: &Open) -> String {
         let prefix = &self.prefix;

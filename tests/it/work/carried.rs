@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use futures::StreamExt;
 use stormpetrel::storage::{MemoryStorage, Storage};
 
 use super::*;
@@ -59,40 +60,74 @@ async fn work_is_carried_out_on_the_store_in_memory() {
     a_chain(&petrel, false).await;
 }
 
-/// Of a thousand items shared by two workers each is executed once, and nobody gets all.
-#[tokio::test]
-async fn two_workers_share_a_queue() {
+/// Of a thousand items that two workers with the same settings share, each is executed once, and each worker
+/// gets its part. `late`: the second starts when the first has begun, and others wait.
+async fn two_share(takes: Duration, late: bool) {
+    const COUNT: usize = 1_000;
     let (server, petrel) = system().await;
     let other = crate::support::petrel_at(server.url()).await;
     let definition = steps(1, json!({}));
     petrel.create_workflow(definition.clone(), ExpectedVersion::Any).await.unwrap();
     let ledgers = [Arc::<Ledger>::default(), Arc::<Ledger>::default()];
-    let running: Vec<_> = [&petrel, &other]
-        .into_iter()
-        .zip(&ledgers)
-        .map(|(petrel, ledger)| {
-            let worker = noting(petrel, &["step0"], ledger, Duration::from_millis(2));
-            Running::start(petrel, worker.named("same"))
-        })
-        .collect();
-    let count = 300;
-    let cases: Vec<_> = (0..count).map(|n| format!("c{n}")).collect();
+    let start = |petrel: &Petrel, ledger: &Arc<Ledger>| {
+        Running::start(petrel, noting(petrel, &["step0"], ledger, takes).named("same"))
+    };
+    let cases: Vec<_> = (0..COUNT).map(|n| format!("c{n}")).collect();
     let begin = |id: &String| {
         let new = NewCase { case: Some(case(id)), ..NewCase::of(workflow("steps")) };
         let petrel = petrel.clone();
         async move { petrel.create_case(new).await.unwrap() }
     };
-    futures::future::join_all(cases.iter().map(begin)).await;
+    let all_begin = futures::future::join_all(cases.iter().map(begin));
+    let running = match late {
+        true => {
+            all_begin.await;
+            let first = start(&petrel, &ledgers[0]);
+            eventually("the first begins", async || (ledgers[0].len() > 0).then_some(())).await;
+            let state = petrel.storage().queue(&queue("default")).await.unwrap();
+            let waiting: u64 = state.classes.iter().map(|class| class.waiting).sum();
+            assert!(waiting >= 500, "{waiting} wait");
+            [first, start(&other, &ledgers[1])]
+        }
+        false => {
+            let both = [start(&petrel, &ledgers[0]), start(&other, &ledgers[1])];
+            all_begin.await;
+            both
+        }
+    };
     for id in &cases {
         until(&petrel, "steps", id, CaseStatus::Completed).await;
     }
     let parts = ledgers.each_ref().map(|ledger| ledger.len());
-    assert_eq!(parts.iter().sum::<usize>(), count, "{parts:?}");
-    assert!(parts.iter().all(|part| *part >= count / 5), "{parts:?}");
+    assert_eq!(parts.iter().sum::<usize>(), COUNT, "{parts:?}");
+    assert!(parts.iter().all(|part| (300..=700).contains(part)), "{parts:?}");
+    ledgers.iter().for_each(|ledger| ledger.is_once_a_claim());
+    // As `nats consumer report` shows them: one for each class, whoever pulls.
+    let work = crate::failures::fixtures::operator(server.url()).await.get_stream("CB_WORK").await;
+    let mut consumers: Vec<_> =
+        work.unwrap().consumer_names().map(|name| name.unwrap()).collect().await;
+    consumers.sort();
+    let wanted = ["high", "low", "normal"].map(|class| format!("petrel-default-{class}"));
+    assert_eq!(consumers, wanted);
     for running in running {
         running.stop().await;
     }
     is_whole(&petrel).await;
+}
+
+#[tokio::test]
+async fn two_workers_share_a_queue_of_short_work() {
+    two_share(Duration::from_millis(2), false).await;
+}
+
+#[tokio::test]
+async fn two_workers_share_a_queue_of_longer_work() {
+    two_share(Duration::from_millis(20), false).await;
+}
+
+#[tokio::test]
+async fn a_worker_that_starts_late_gets_its_part_of_what_waits() {
+    two_share(Duration::from_millis(20), true).await;
 }
 
 /// A failure is tried again, by a NAK and by a timer, and its last failure is an incident.

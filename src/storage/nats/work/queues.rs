@@ -120,7 +120,8 @@ impl Inner {
         }
         // Where that is all there is, nothing waits without a consumer, and the subjects, which may be
         // a million, need no look.
-        if messages > counted {
+        let noted = self.count(&self.subjects.anything_open()).await?;
+        if messages > counted + noted {
             let all = self.subjects.work_stream().remove(0);
             let subjects = self.subjects_of(&self.work.stream.name, all).await?;
             let offers = subjects.iter().filter_map(|subject| self.subjects.parse_offer(subject));
