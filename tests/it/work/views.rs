@@ -246,3 +246,27 @@ async fn the_view_is_right_after_workers_and_callers_of_two_processes() {
     view_is_the_log(&first).await.unwrap();
     is_whole(&first).await;
 }
+
+/// A worker's completion that moved a token, and then so many records of its that move none, none of which
+/// has its views written.
+#[tokio::test]
+async fn a_caller_elsewhere_finds_what_lies_behind_records_that_move_nothing() {
+    let (server, first) = system().await;
+    let (storage, petrel) = faulty(server.url()).await;
+    let mut tokens = vec![begun(&petrel, &steps(2, json!({})), "a").await.tokens[0].id.clone()];
+    for _ in 0..6 {
+        let (data, metadata, change) = Default::default();
+        let (workflow, case, place) = (workflow("steps"), case("a"), Some(place("p0")));
+        let new = NewToken { workflow, case, place, data, metadata, change };
+        tokens.push(petrel.create_token(new).await.unwrap().tokens[0].id.clone());
+    }
+    storage.drop_views();
+    done(&petrel, &item("steps", "a", 1)).await;
+    for number in 2..=7 {
+        claimed(&petrel, &item("steps", "a", number)).await;
+    }
+    let other = petrel_at(server.url()).await;
+    let edit = other.update_token_data(None, &tokens[6], json!({"n": 1}), Change::default());
+    edit.await.unwrap();
+    view_is_the_log(&first).await.unwrap();
+}
