@@ -14,6 +14,9 @@ use crate::{
     storage::nats::{NatsStorage, NatsStorageConfig},
 };
 
+/// Longest time to write what a command has left for later.
+const CLOSES_WITHIN: Duration = Duration::from_secs(5);
+
 /// Longest wait for another command that runs its own server on the data folder.
 const TURN: Duration = Duration::from_secs(15);
 /// Time between two looks if that command has ended: its lock gives no event to wait for.
@@ -220,8 +223,11 @@ impl Connection {
             result = work(&connection) => result,
             () = shutdown.cancelled() => Err(Failure::interrupted()),
         };
-        // The index of what is open has what this command has opened.
-        connection.petrel.close().await;
+        // The index of what is open has what this command has opened. What a server that is away does not
+        // take, the reconciler notes.
+        if !shutdown.is_cancelled() {
+            let _ = tokio::time::timeout(CLOSES_WITHIN, connection.petrel.close()).await;
+        }
         connection.server.stop().await?;
         result
     }

@@ -107,8 +107,8 @@ impl Serving {
             closing.close().await;
         });
         let ended = tasks.end(GRACE).await;
-        // What a worker answered while it ended.
-        petrel.close().await;
+        // What a worker answered while it ended; what can't be written now the reconciler writes.
+        let _ = tokio::time::timeout(GRACE / 5, petrel.close()).await;
         served?;
         Ok(ended?)
     }
