@@ -18,7 +18,7 @@ use super::sweep::is_over;
 use crate::petrel::Inner;
 use crate::{
     models::{CaseId, WorkflowId},
-    storage::{Open, Result},
+    storage::{Open, Result, StorageError},
 };
 
 /// Age from which on an entry is written.
@@ -59,6 +59,8 @@ struct State {
     has_task: bool,
     /// True if nothing is waited for any more.
     hurries: bool,
+    /// True if it was told that there are too many.
+    is_told: bool,
 }
 
 /// A part of them, to be done now.
@@ -98,10 +100,18 @@ impl Notes {
 
     pub(super) fn opened(&self, open: Open) {
         let (mut state, now) = (self.state(), Instant::now());
-        if state.opened.len() < MOST {
-            state.opened.insert(open.clone(), now);
-            state.order.push_back((now, open));
+        if state.opened.len() >= MOST {
+            if !mem::replace(&mut state.is_told, true) {
+                tracing::warn!(
+                    "more than {MOST} entries of the index of open work wait: listings lack others until \
+                     the next look at their cases"
+                );
+            }
+            return;
         }
+        state.is_told = false;
+        state.opened.insert(open.clone(), now);
+        state.order.push_back((now, open));
     }
 
     fn put_back(&self, part: Part) {
@@ -194,7 +204,12 @@ impl Inner {
             let ids: Vec<_> = cases.keys().cloned().collect();
             let mut heads = self.reader.storage.heads(workflow, &ids);
             while let Some((case, head)) = heads.next().await {
-                let head = head?;
+                let head = match head {
+                    Ok(head) => head,
+                    // Its entries are written: whoever lists them tells why they are not shown.
+                    Err(StorageError::Corrupt { .. }) => None,
+                    Err(error) => return Err(error),
+                };
                 let is_open =
                     |open: &&&Open| head.as_ref().is_none_or(|head| !is_over(open, &head.value));
                 opened.extend(cases[&case].iter().filter(is_open).map(|open| Open::clone(open)));
