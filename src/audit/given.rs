@@ -3,12 +3,12 @@
 use super::{FindingKind, marking::Fault};
 use crate::{
     engine::Net,
-    models::{Case, MarkingEntry, PlaceId, Record, RecordKind, TokenId},
+    models::{Case, MarkingEntry, PlaceId, Record, TokenId},
 };
 
 /// The marking before, without the tokens that the record takes and with those that it brings.
 pub(super) fn arithmetic(before: &[MarkingEntry], record: &Record) -> Vec<MarkingEntry> {
-    let is_edit = record.kind == RecordKind::Edited;
+    let is_edit = record.kind.may_edit();
     let gone = |entry: &MarkingEntry| {
         record.consumed.iter().chain(&record.removed).any(|at| at.token == entry.token)
     };

@@ -191,8 +191,11 @@ pub(super) fn follows(net: &Net, before: &Case, stored: &Stored<Record>) -> Vec<
             faults.extend(in_status(record, before.status));
             return faults;
         }
-        RecordKind::Retried
-        | RecordKind::Elapsed
+        RecordKind::Retried => {
+            faults.extend(edited(before, record));
+            (arithmetic(&before.marking.0, record), before.tokens_made, before.status)
+        }
+        RecordKind::Elapsed
         | RecordKind::Begun
         | RecordKind::Failed
         | RecordKind::Released

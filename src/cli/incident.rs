@@ -14,8 +14,8 @@ use super::{
 use crate::{
     config::Config,
     engine::Answered,
-    models::{CaseId, OutcomeId, WorkflowId},
-    petrel::Petrel,
+    models::{CaseId, OutcomeId, TokenId, WorkflowId},
+    petrel::{Correction, Petrel},
 };
 
 /// Incidents: parts of cases that can't go on until a person acts
@@ -51,6 +51,7 @@ const RETRY_EXAMPLES: &str = "\
 Examples:
   petrel incident retry order-approval order-1 2
   petrel incident retry order-approval order-1 2 --by alice --firing-id again-1
+  petrel incident retry order-approval order-1 2 --data TOKEN='{\"card\": \"4711\"}'
 
 Mend the cause first: if it is still there, the case has a new incident afterwards.";
 
@@ -64,8 +65,19 @@ pub(super) struct Retry {
     case: CaseId,
     /// Number of the incident in the case
     incident: u64,
+    /// Patch to merge into the data of a token before it is tried again (RFC 7396: null removes a key); for
+    /// several tokens, several times
+    #[arg(long, value_name = "TOKEN=JSON", value_parser = correction)]
+    data: Vec<Correction>,
     #[command(flatten)]
     change: ChangeArgs,
+}
+
+/// A token and the patch of its data.
+fn correction(text: &str) -> Result<Correction, String> {
+    let (token, patch) = text.split_once('=').ok_or("not TOKEN=JSON")?;
+    let token = TokenId::new(token).map_err(|error| error.to_string())?;
+    Ok(Correction { token, patch: json(patch)? })
 }
 
 const COMPLETE_EXAMPLES: &str = "\
@@ -162,8 +174,9 @@ async fn of_case(petrel: &Petrel, workflow: &WorkflowId, id: &CaseId) -> Result<
 
 impl Retry {
     async fn run(self, petrel: &Petrel) -> Result<Answer, Failure> {
-        let Self { workflow, case, incident, change } = self;
-        let done = petrel.retry_incident(&workflow, &case, incident, change.change()).await?;
+        let Self { workflow, case, incident, data, change } = self;
+        let change = change.change();
+        let done = petrel.retry_incident_with(&workflow, &case, incident, data, change).await?;
         let mut answer = changed(&done);
         for open in &done.case.incidents {
             answer.text.push_str(&incident_line(open));

@@ -237,16 +237,22 @@ pub fn update_data(
     act: &Act,
     bounds: Bounds<'_>,
 ) -> Option<Result<Record, NotMade>> {
-    let mut changed = Token::clone(case.tokens.get(token)?);
+    let changed = patched(case.tokens.get(token)?, patch, act);
+    let mut draft = Draft::new(Some(case), next_record(case, RecordKind::Edited, act));
+    draft.change(changed);
+    Some(conclude(net, draft, bounds))
+}
+
+/// A token with `patch` merged into its data.
+fn patched(token: &Token, patch: &Value, act: &Act) -> Arc<Token> {
+    let mut changed = Token::clone(token);
     merge_patch(&mut changed.data, patch);
     changed.updated_at = act.now;
     // Where and when it is stored is for those who read it to say.
     changed.nats_sequence = None;
     changed.nats_timestamp = None;
     changed.nats_subject = None;
-    let mut draft = Draft::new(Some(case), next_record(case, RecordKind::Edited, act));
-    draft.change(Arc::new(changed));
-    Some(conclude(net, draft, bounds))
+    Arc::new(changed)
 }
 
 /// The record that pauses, resumes or cancels a case. A cancelled case loses its tokens; in a
@@ -311,12 +317,13 @@ fn resumed(record: &mut Record, on_resume: OnResume) {
     }
 }
 
-/// The record of a retry: the incident is over, and what it stopped is tried again. `None` if no
-/// such incident is open.
+/// The record of a retry: the incident is over, and what it stopped is tried again, after patches (RFC 7396)
+/// were merged into the data of tokens. `None` if no such incident is open, or one of the tokens is not alive.
 pub fn retry(
     net: &Net,
     case: &Case,
     incident: u64,
+    patches: &[(TokenId, Value)],
     act: &Act,
     bounds: Bounds<'_>,
 ) -> Option<Result<Record, NotMade>> {
@@ -327,7 +334,11 @@ pub fn retry(
     if let IncidentAbout::Item(item) = about {
         try_again(net, &mut record, item, code);
     }
-    Some(conclude(net, Draft::new(Some(case), record), bounds))
+    let mut draft = Draft::new(Some(case), record);
+    for (token, patch) in patches {
+        draft.change(patched(case.tokens.get(token)?, patch, act));
+    }
+    Some(conclude(net, draft, bounds))
 }
 
 /// The record in which the timers come due whose time is not after `until` and that are not `made`

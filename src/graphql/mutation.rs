@@ -160,16 +160,22 @@ impl Mutation {
         changed(petrel(ctx).cancel(&workflow, &case, change).await)
     }
 
-    /// Ends an open incident and tries again what it stopped. If that fails for the same cause, the
-    /// case has a new incident afterwards.
+    /// Ends an open incident and tries again what it stopped, if need be with corrected data of tokens. If that
+    /// fails for the same cause, the case has a new incident afterwards.
     async fn retry_incident(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The incident.")] input: RetryIncidentInput,
     ) -> Result<Option<Case>> {
-        let (workflow, case, incident, change) = input.into_request()?;
-        let done = petrel(ctx).retry_incident(&workflow, &case, incident, change).await;
-        changed(done.map_err(|error| in_words_of(error, &[("incident", "input.incident")])))
+        let (workflow, case, incident, corrections, change) = input.into_request()?;
+        let done = petrel(ctx);
+        let done = done.retry_incident_with(&workflow, &case, incident, corrections, change).await;
+        let names = [
+            ("incident", "input.incident"),
+            ("corrections", "input.corrections"),
+            ("patch", "input.corrections.patch"),
+        ];
+        changed(done.map_err(|error| in_words_of(error, &names)))
     }
 
     /// Ends a work item with its result: its activity fires, and what follows it. An error if the item is

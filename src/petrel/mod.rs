@@ -32,7 +32,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use tokio_util::task::TaskTracker;
 
-pub use change::quarantine::Following;
+pub use change::{quarantine::Following, retry::Correction};
 #[cfg(feature = "analysis")]
 pub use checks::{Checks, assumptions, check, check_within};
 pub use clock::SystemClock;

@@ -60,7 +60,7 @@ fn failures_are_tried_again_and_end_as_an_incident() {
 }
 
 fn retry_of(run: &Run, incident: u64, act: &Act, bounds: Bounds<'_>) -> Record {
-    retry(&run.net, &run.case, incident, act, bounds).unwrap().unwrap()
+    retry(&run.net, &run.case, incident, &[], act, bounds).unwrap().unwrap()
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::engine::{
     Mode, Net, NetTransition, Scope, binding::View, draft::Draft, incidents::Stopped,
     net::Watchers, timing::SHORTEST_PERIOD,
 };
-use crate::models::{Case, IncidentCode, Record, RecordKind, Step, Timer, Token, TokenAt, TokenId};
+use crate::models::{Case, IncidentCode, Record, Step, Timer, Token, TokenAt, TokenId};
 
 /// The most timers of a case that run at once. The next begin when these end.
 pub const MOST_TIMERS: usize = 1_000;
@@ -90,7 +90,7 @@ pub(super) fn take_deadlines(draft: &mut Draft<'_>) -> Vec<Timer> {
 /// Reckons the times anew of the timers that have come due and whose tokens an edit has changed: one that
 /// it puts off does not fire.
 pub(in crate::engine) fn reckon_elapsed(view: &View<'_>, draft: &mut Draft<'_>) {
-    if draft.record.kind != RecordKind::Edited {
+    if !draft.record.kind.may_edit() {
         return;
     }
     let edited: HashSet<_> = draft.edited().map(|token| token.id.clone()).collect();

@@ -10,7 +10,7 @@ use crate::{
         scalars::Sequence,
     },
     models::{CaseId, LogSequence, Revision, WorkflowId},
-    petrel::{Change, Error, Following},
+    petrel::{Change, Correction, Error, Following},
 };
 
 /// The input of `quarantineCase`.
@@ -61,6 +61,9 @@ impl QuarantineCaseInput {
     }
 }
 
+/// A retry: the case, the number of the incident, the corrections, and the change's own details.
+pub(crate) type Retry = (WorkflowId, CaseId, u64, Vec<Correction>, Change);
+
 /// The input of `retryIncident`.
 #[derive(InputObject)]
 pub(crate) struct RetryIncidentInput {
@@ -70,6 +73,9 @@ pub(crate) struct RetryIncidentInput {
     case_id: ID,
     /// The number of the incident in the case.
     incident: u32,
+    /// Corrections of the data of the case's tokens, made in the same record before it is tried again.
+    #[graphql(default)]
+    corrections: Vec<CorrectionInput>,
     /// The reason, noted in the log's metadata as `reason`.
     reason: Option<String>,
     /// The name of the caller.
@@ -82,11 +88,20 @@ pub(crate) struct RetryIncidentInput {
     metadata: Option<Json<Value>>,
 }
 
+/// A correction of a token's data.
+#[derive(InputObject)]
+pub(crate) struct CorrectionInput {
+    /// The token.
+    token_id: ID,
+    /// A patch to merge into the token's data (JSON merge patch, RFC 7396: null removes a key).
+    patch: Json<Value>,
+}
+
 impl RetryIncidentInput {
-    /// The case, the number of the incident, and the change's own details.
-    pub(crate) fn into_request(self) -> Result<(WorkflowId, CaseId, u64, Change), Error> {
+    /// The case, the number of the incident, the corrections, and the change's own details.
+    pub(crate) fn into_request(self) -> Result<Retry, Error> {
         let Self { workflow_id, case_id, incident, reason, triggered_by, firing_id, .. } = self;
-        let Self { expected_revision, metadata, .. } = self;
+        let Self { expected_revision, metadata, corrections, .. } = self;
         let change = CaseChangeInput {
             workflow_id,
             case_id,
@@ -97,7 +112,13 @@ impl RetryIncidentInput {
             metadata,
         };
         let (workflow, case, change) = change.into_request()?;
-        Ok((workflow, case, incident.into(), change))
+        let corrections = corrections.into_iter().enumerate().map(|(number, correction)| {
+            let argument = format!("input.corrections[{number}].tokenId");
+            let token = id_in(&workflow, &argument, &correction.token_id)?;
+            Ok(Correction { token, patch: correction.patch.0 })
+        });
+        let corrections = corrections.collect::<Result<_, Error>>()?;
+        Ok((workflow, case, incident.into(), corrections, change))
     }
 }
 

@@ -50,7 +50,7 @@ pub enum RecordKind {
     Cancelled,
     /// Somebody added a token or changed a token's data.
     Edited,
-    /// Somebody had the case try again what an incident had stopped.
+    /// Somebody had the case try again what an incident had stopped, after changes of tokens' data if need be.
     Retried,
     /// Timers came due.
     Elapsed,
@@ -70,6 +70,11 @@ pub enum RecordKind {
 }
 
 impl RecordKind {
+    /// True of a change that may change the data of tokens where they are.
+    pub fn may_edit(self) -> bool {
+        matches!(self, Self::Edited | Self::Retried)
+    }
+
     /// Its stored name.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -2,16 +2,28 @@
 
 use std::sync::Arc;
 
+use serde_json::{Value, json};
+
 use crate::petrel::{
     Change, Changed, Error, OpenIncident, Petrel, Result,
     change::decided::{Decide, Decided},
     change::operations::{must_be_open, record_of},
     change::repeat::Asked,
+    limits::must_be_storable,
 };
 use crate::{
     engine::{self, Bounds},
-    models::{Case, CaseId, CaseStatus, Incident, IncidentAbout, LogSequence, WorkflowId},
+    models::{Case, CaseId, CaseStatus, Incident, IncidentAbout, LogSequence, TokenId, WorkflowId},
 };
+
+/// A correction of a token's data.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Correction {
+    /// The token, of the same case.
+    pub token: TokenId,
+    /// The patch to merge into its data (JSON merge patch, RFC 7396: null removes a key).
+    pub patch: Value,
+}
 
 impl Petrel {
     /// Ends an open incident of a case and tries again what it stopped. If that fails for the same
@@ -27,16 +39,41 @@ impl Petrel {
         incident: u64,
         change: Change,
     ) -> Result<Changed> {
+        self.retry_incident_with(workflow, case, incident, Vec::new(), change).await
+    }
+
+    /// The same, after data of the case's tokens was corrected, in the same record.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] if no incident of this number is open, or a token is named twice;
+    /// [`Error::NotFound`] if a token is not alive in the case. Nothing is stored then.
+    pub async fn retry_incident_with(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+        incident: u64,
+        corrections: Vec<Correction>,
+        change: Change,
+    ) -> Result<Changed> {
         let change = change.checked()?;
         let id = case.clone();
-        let asked = Asked { data: Some(incident.into()), ..Asked::to("retry", &change.metadata) };
+        let patches = patches(corrections)?;
+        let mut asked = Asked::to("retry", &change.metadata);
+        asked.data = Some(match patches.is_empty() {
+            true => incident.into(),
+            false => json!({ "incident": incident, "patches": patches }),
+        });
         let limits = self.inner.reader.limits();
         let decide: Decide = Arc::new(move |compiled, existing, act, budget| {
             let case = existing.ok_or_else(|| Error::no_case(&id))?;
             must_be_open(case)?;
             must_be_tried(case, incident)?;
+            if let Some((token, _)) = patches.iter().find(|(of, _)| !case.tokens.contains_key(of)) {
+                return Err(Error::no_token(token));
+            }
             let bounds = Bounds { limits, budget };
-            let record = engine::retry(&compiled.net, case, incident, act, bounds);
+            let record = engine::retry(&compiled.net, case, incident, &patches, act, bounds);
             Decided::record(record.ok_or_else(|| not_open(case, incident))?)
         });
         self.commit(record_of(workflow, case, change, asked, decide)).await
@@ -60,6 +97,23 @@ impl Petrel {
             reason: format!("it does not have incident {}", incident.number),
         };
         raised.map(|raised| raised.explanation.clone()).ok_or_else(|| broken(at))
+    }
+}
+
+/// The patches of corrections, in the order of their tokens.
+fn patches(corrections: Vec<Correction>) -> Result<Vec<(TokenId, Value)>> {
+    let mut patches = Vec::with_capacity(corrections.len());
+    for Correction { token, patch } in corrections {
+        must_be_storable("patch", &patch)?;
+        patches.push((token, patch));
+    }
+    patches.sort_by(|(one, _), (other, _)| one.cmp(other));
+    match patches.windows(2).find(|two| two[0].0 == two[1].0) {
+        None => Ok(patches),
+        Some(two) => {
+            let reason = format!("token {} is named twice; give one patch for it", two[0].0);
+            Err(Error::argument("corrections", reason))
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use crate::petrel::{
     },
 };
 use crate::{
-    models::{Case, Passed, PlaceId, Record, RecordKind, Token, TokenAt},
+    models::{Case, Passed, PlaceId, Record, Token, TokenAt},
     storage::{Register, RegisterVersion, ViewContent, ViewOutcome, ViewWrite, WriteOptions},
 };
 
@@ -53,7 +53,7 @@ impl Views {
             });
             wanted.extend(back.map(|token| (&token.id, &token.place)));
         }
-        if record.kind == RecordKind::Edited {
+        if record.kind.may_edit() {
             let made = record.produced.iter();
             let edited = made.filter(|token| token.created_at != token.updated_at);
             wanted.extend(edited.map(|token| (&token.id, &token.place)));

@@ -2,6 +2,7 @@
 
 mod answered;
 mod carried;
+mod corrected;
 mod killed;
 mod lost;
 mod open;
