@@ -6,13 +6,14 @@ use async_graphql::{Context, ID, Result, Subscription};
 use futures::{Stream, StreamExt, future, stream::BoxStream};
 
 use crate::graphql::{
+    query_work::queue,
     request::arguments::{id, id_in, located, optional_id},
     scalars::Sequence,
-    types::{CaseEvent, Token, petrel},
+    types::{CaseEvent, IncidentEvent, Token, WorkItemEvent, petrel},
 };
 use crate::{
     models::{CaseId, LogSequence, Record, Stored, TokenId, WorkflowId},
-    petrel::{Error, Petrel},
+    petrel::{Error, OpenEvent, OpenPart, Petrel},
     storage::{Consistency, LogScope, TokenScope},
 };
 
@@ -73,6 +74,61 @@ impl Subscription {
         petrel.must_exist(&TokenScope { workflow: workflow.clone(), place, case: of }).await?;
         Ok(events(petrel, LogScope::Case(workflow, case), from_sequence).await?)
     }
+
+    /// The changes of work items: of all cases, of a workflow, or of a queue. `NOT_FOUND` if the workflow does
+    /// not exist.
+    async fn work_item_events(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Only those of this workflow.")] workflow_id: Option<ID>,
+        #[graphql(desc = "Only those of this queue.")] queue_id: Option<ID>,
+        #[graphql(desc = "The first log sequence to give; only new ones where absent.")]
+        from_sequence: Option<Sequence>,
+    ) -> Result<impl Stream<Item = Result<WorkItemEvent>> + use<>> {
+        let queue = queue_id.map(|id| queue("queueId", &id)).transpose()?;
+        let events = open_events(ctx, workflow_id, from_sequence).await?;
+        let is_of = move |event: &OpenEvent| match &event.part {
+            OpenPart::Item(item) => queue.as_ref().is_none_or(|queue| item.queue == *queue),
+            OpenPart::Incident(_) => false,
+        };
+        Ok(events.filter_map(move |event| {
+            future::ready(match event {
+                Ok(event) if is_of(&event) => WorkItemEvent::of(event).map(Ok),
+                Ok(_) => None,
+                Err(error) => Some(Err(error.into())),
+            })
+        }))
+    }
+
+    /// The changes of incidents: of all cases, or of a workflow. `NOT_FOUND` if the workflow does not exist.
+    async fn incident_events(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Only those of this workflow.")] workflow_id: Option<ID>,
+        #[graphql(desc = "The first log sequence to give; only new ones where absent.")]
+        from_sequence: Option<Sequence>,
+    ) -> Result<impl Stream<Item = Result<IncidentEvent>> + use<>> {
+        let events = open_events(ctx, workflow_id, from_sequence).await?;
+        Ok(events.filter_map(|event| {
+            future::ready(match event {
+                Ok(event) => IncidentEvent::of(event).map(Ok),
+                Err(error) => Some(Err(error.into())),
+            })
+        }))
+    }
+}
+
+async fn open_events(
+    ctx: &Context<'_>,
+    workflow_id: Option<ID>,
+    from: Option<Sequence>,
+) -> Result<BoxStream<'static, Result<OpenEvent, Error>>> {
+    let workflow: Option<WorkflowId> = optional_id("workflowId", workflow_id.as_ref())?;
+    let petrel = petrel(ctx);
+    if let Some(workflow) = &workflow {
+        petrel.workflow(workflow).await?;
+    }
+    Ok(petrel.watch_open(workflow, from.map(|from| from.begin().into())).await?)
 }
 
 async fn events(

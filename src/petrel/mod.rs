@@ -40,7 +40,7 @@ pub use error::{Error, FirstUse};
 pub use export::gather::Gathered;
 pub use lookup::Lookup;
 pub use metrics::Metrics;
-pub use open::{OpenIncident, OpenItem, WorkFilter};
+pub use open::{OpenChange, OpenEvent, OpenIncident, OpenItem, OpenPart, WorkFilter};
 pub use read::listing::CasePage;
 pub use requests::{Change, Changed, ExpectedVersion, Fire, FireIn, NewCase, NewToken};
 pub use views::repair::Repaired;

@@ -30,7 +30,7 @@ pub(super) use health::Health;
 pub(super) use marking::{Marking, MarkingEntry};
 pub(super) use nats_token::NatsToken;
 pub(super) use node::Node;
-pub(super) use open::{OpenIncident, OpenWorkItem};
+pub(super) use open::{IncidentEvent, OpenIncident, OpenWorkItem, WorkItemEvent};
 pub(super) use queue::Queue;
 pub(super) use timer::OnResume;
 use timer::Timer;

@@ -1,9 +1,66 @@
 //! Open work items and incidents, with the cases that they are of.
 
-use async_graphql::{ID, SimpleObject};
+use async_graphql::{Enum, ID, SimpleObject};
+use chrono::{DateTime, Utc};
 
 use super::{incident::Incident, work_item::WorkItem};
-use crate::petrel;
+use crate::{graphql::scalars::Sequence, petrel};
+
+/// Way in which a work item or an incident has changed.
+#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "petrel::OpenChange")]
+pub enum OpenChange {
+    /// It is open from now on.
+    Opened,
+    /// It is open, and otherwise than before: begun, given back, waiting, or answered.
+    Changed,
+    /// It is over. It is given as it was last.
+    Ended,
+}
+
+/// A change of a work item.
+#[derive(SimpleObject)]
+pub(crate) struct WorkItemEvent {
+    /// The way in which it has changed.
+    change: OpenChange,
+    /// The log sequence of the record that changed it. To go on after it, subscribe from this plus one.
+    sequence: Sequence,
+    /// The time at which the server stored that record, by the server's clock.
+    time: DateTime<Utc>,
+    /// The item, and its case.
+    work: OpenWorkItem,
+}
+
+/// A change of an incident.
+#[derive(SimpleObject)]
+pub(crate) struct IncidentEvent {
+    /// The way in which it has changed.
+    change: OpenChange,
+    /// The log sequence of the record that changed it. To go on after it, subscribe from this plus one.
+    sequence: Sequence,
+    /// The time at which the server stored that record, by the server's clock.
+    time: DateTime<Utc>,
+    /// The incident, and its case.
+    open: OpenIncident,
+}
+
+impl WorkItemEvent {
+    /// An event that is about a work item.
+    pub(crate) fn of(event: petrel::OpenEvent) -> Option<Self> {
+        let petrel::OpenPart::Item(item) = event.part else { return None };
+        let (change, sequence, time) = (event.change.into(), event.sequence.into(), event.time);
+        Some(Self { change, sequence, time, work: OpenWorkItem::from(*item) })
+    }
+}
+
+impl IncidentEvent {
+    /// An event that is about an incident.
+    pub(crate) fn of(event: petrel::OpenEvent) -> Option<Self> {
+        let petrel::OpenPart::Incident(incident) = event.part else { return None };
+        let (change, sequence, time) = (event.change.into(), event.sequence.into(), event.time);
+        Some(Self { change, sequence, time, open: OpenIncident::from(incident) })
+    }
+}
 
 /// An open work item, and its case.
 #[derive(SimpleObject)]

@@ -7,6 +7,7 @@ use futures::StreamExt;
 use super::sweep::is_over;
 use crate::petrel::{Petrel, Result};
 use crate::{
+    engine::Net,
     models::{
         Case, CaseId, CaseStatus, Incident, Item, KindId, LogSequence, QueueId, Record, Stored,
         WorkflowId,
@@ -65,6 +66,24 @@ impl OpenIncident {
     }
 }
 
+impl OpenItem {
+    /// An item of a case whose record with this log sequence has it; `None` if its net has no such activity.
+    pub(super) fn of(net: &Net, record: &Record, at: LogSequence, item: &Item) -> Option<Self> {
+        let activity = net.transition(&item.transition)?.activity.as_ref()?;
+        let mut item = item.clone();
+        item.offered.get_or_insert(at);
+        Some(Self {
+            workflow: record.workflow.clone(),
+            case: record.case.clone(),
+            queue: activity.queue.clone(),
+            kind: activity.kind.clone(),
+            item,
+            incidents: record.incidents.clone().into(),
+            is_paused: record.status == CaseStatus::Paused,
+        })
+    }
+}
+
 #[cfg(feature = "graphql")]
 impl OpenItem {
     /// Approximate memory that it takes, in bytes.
@@ -116,24 +135,12 @@ impl Petrel {
     }
 
     async fn open_item(&self, open: &Open, head: &Stored<Record>) -> Result<Option<OpenItem>> {
-        let (Open::Item { queue, workflow, case, item }, record) = (open, &head.value) else {
+        let (Open::Item { workflow, item, .. }, record) = (open, &head.value) else {
             return Ok(None);
         };
         let Some(item) = record.items.iter().find(|of| of.number == *item) else { return Ok(None) };
         let compiled = self.inner.reader.compiled(workflow, record.definition).await?;
-        let of = compiled.net.transition(&item.transition);
-        let Some(activity) = of.and_then(|of| of.activity.as_ref()) else { return Ok(None) };
-        let mut item = item.clone();
-        item.offered.get_or_insert(head.sequence);
-        Ok(Some(OpenItem {
-            workflow: workflow.clone(),
-            case: case.clone(),
-            queue: queue.clone(),
-            kind: activity.kind.clone(),
-            item,
-            incidents: record.incidents.clone().into(),
-            is_paused: record.status == CaseStatus::Paused,
-        }))
+        Ok(OpenItem::of(&compiled.net, record, head.sequence, item))
     }
 
     /// A page of the entries of a scope that are open by the last records of their cases, with these.

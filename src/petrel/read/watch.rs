@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Wait before the server is asked again after it did not answer.
-pub(super) const RETRY_EVERY: Duration = Duration::from_millis(250);
+pub(in crate::petrel) const RETRY_EVERY: Duration = Duration::from_millis(250);
 
 impl Petrel {
     /// The records in `scope` from a position of the log on, and then each new one as it comes,
@@ -38,6 +38,6 @@ impl Petrel {
 
 /// Returns true if a read that failed so may succeed later: the server is away, or does not
 /// know the stream at this moment.
-pub(super) fn passes_by(error: &StorageError) -> bool {
+pub(in crate::petrel) fn passes_by(error: &StorageError) -> bool {
     error.retryable() || matches!(error, StorageError::Stream { .. })
 }

@@ -3,6 +3,7 @@
 mod answered;
 mod carried;
 mod corrected;
+mod followed;
 mod killed;
 mod lost;
 mod open;
