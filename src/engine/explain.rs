@@ -1,6 +1,9 @@
 //! Abilities of each transition of a case now, with the reasons.
 
-use std::{collections::BTreeSet, fmt::Write};
+use std::{
+    collections::{BTreeSet, HashSet},
+    fmt::Write,
+};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -10,8 +13,8 @@ use super::{
     binding::View, fire::would_give,
 };
 use crate::models::{
-    Case, CaseId, CaseStatus, Incident, IncidentAbout, Item, KindId, OutcomeId, PlaceId, QueueId,
-    Timer, TokenId, TransitionId,
+    ArcKind, Case, CaseId, CaseStatus, Incident, IncidentAbout, Item, KindId, MarkingEntry,
+    OutcomeId, PlaceId, QueueId, Timer, TokenId, TransitionId,
 };
 
 /// One way in which a transition can fire: the short form has one for each `from_places`.
@@ -147,6 +150,7 @@ pub fn explain(
         CaseStatus::Cancelled => "cancelled: its tokens are gone".to_owned(),
     };
     write_items(&mut summary, case);
+    write_held_back(&mut summary, net, case);
     write_timers(&mut summary, &timers);
     for Incident { number, about, code, .. } in &case.incidents {
         let of = match about {
@@ -191,6 +195,30 @@ fn write_items(summary: &mut String, case: &Case) {
     let _ = write!(summary, "; {} work item{plural}: {}", items.len(), parts.join(", "));
     if items.len() >= MOST_ITEMS {
         summary.push_str("; as many as are open at once, and others begin when these end");
+    }
+}
+
+/// Says of which activities as many items are open as may be at once, while tokens are left for others.
+fn write_held_back(summary: &mut String, net: &Net, case: &Case) {
+    for transition in &net.transitions {
+        let Some(activity) = &transition.activity else { continue };
+        let own: Vec<_> =
+            case.items.iter().filter(|item| item.transition == transition.id).collect();
+        if own.len() < activity.max_parallel || case.items.len() >= MOST_ITEMS {
+            continue;
+        }
+        let held: HashSet<_> =
+            own.iter().flat_map(|item| &item.tokens).map(|at| &at.token).collect();
+        let inputs = transition.modes.iter().flat_map(|mode| &mode.arcs.inputs);
+        let inputs = inputs.filter(|input| input.kind == ArcKind::Consume);
+        let places: HashSet<_> = inputs.map(|input| &net.places[input.place].id).collect();
+        let is_left =
+            |entry: &MarkingEntry| places.contains(&entry.place) && !held.contains(&entry.token);
+        if case.marking.0.iter().any(is_left) {
+            let (id, most) = (&transition.id, activity.max_parallel);
+            let _ =
+                write!(summary, "; {most} of {id} are open, as many as its max_parallel allows");
+        }
     }
 }
 

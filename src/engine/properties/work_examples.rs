@@ -7,7 +7,7 @@ use super::{
     work_fixture::{of, one, with_places, working},
 };
 use crate::{
-    engine::{Bounds, Budget, Refused, change_status, give_back},
+    engine::{Bounds, Budget, Limits, Refused, change_status, explain, give_back},
     models::{CaseStatus, Ended, IncidentCode, RecordKind, WorkClass},
 };
 
@@ -195,8 +195,16 @@ fn at_most_as_many_as_may_run_side_by_side_are_open() {
     let mut run = one(json!({ "max_parallel": 2 }));
     (0..3).for_each(|_| run.add(0));
     let numbers = |run: &Run| run.case.items.iter().map(|item| item.number).collect::<Vec<_>>();
+    let told = |run: &Run| {
+        let (now, budget) = (run.act().now, Budget::default());
+        explain(&run.net, &run.case, now, Limits::NONE, &budget).summary
+    };
     assert_eq!(numbers(&run), [1, 2]);
+    assert!(told(&run).contains("2 of"), "{}", told(&run));
     run.begin(1);
     run.complete(of(1, 1), json!({})).unwrap();
     assert_eq!(numbers(&run), [2, 3]);
+    run.begin(2);
+    run.complete(of(2, 1), json!({})).unwrap();
+    assert!(!told(&run).contains("max_parallel"), "{}", told(&run));
 }
