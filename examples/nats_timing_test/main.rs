@@ -11,6 +11,7 @@
 
 mod scenarios;
 mod table;
+mod worked;
 
 use std::{env, process::ExitCode, sync::Arc};
 

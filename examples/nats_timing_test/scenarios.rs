@@ -1,4 +1,4 @@
-//! The five scenarios. Each writes, and reads back at once.
+//! The scenarios. Each writes, and reads back at once.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -42,7 +42,7 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    /// Runs all five.
+    /// Runs all of them.
     pub(crate) async fn run(&mut self) -> Result<(), Error> {
         self.petrel.create_workflow(orders("orders")?, ExpectedVersion::Any).await?;
         self.warm_up().await?;
@@ -55,7 +55,9 @@ impl Bench {
         println!("4  the tokens of places, before and after moves");
         self.places().await?;
         println!("5  500 moves on 8 tasks, and one token moved 200 times");
-        self.transitions().await
+        self.transitions().await?;
+        println!("6  tokens that a caller moves while a worker moves others of the same case");
+        self.beside_a_worker().await
     }
 
     /// The first operations of a connection are not like the others.
@@ -282,7 +284,7 @@ impl Bench {
     }
 
     /// Checks that a read gave just the token that the write had answered.
-    fn same(&mut self, name: &'static str, written: &Token, read: Option<&Token>) {
+    pub(crate) fn same(&mut self, name: &'static str, written: &Token, read: Option<&Token>) {
         let right = read.is_some_and(|read| {
             let timed = read.nats_timestamp.is_some();
             let written = Token { nats_timestamp: read.nats_timestamp, ..written.clone() };
@@ -316,7 +318,7 @@ impl Bench {
     }
 
     /// A raw publish and a raw direct get, of messages like the engine's, in between.
-    async fn raw(&mut self, number: usize) -> Result<(), Error> {
+    pub(crate) async fn raw(&mut self, number: usize) -> Result<(), Error> {
         let body = || Bytes::from(vec![b'x'; 800]);
         let (place, token) = (PlaceId::new("raw")?, TokenId::new(format!("raw-{number}"))?);
         self.floor.put(&place, &token, body()).await?;

@@ -49,8 +49,13 @@ impl Table {
     ) -> T {
         let begun = Instant::now();
         let result = what.await;
-        self.row(name, raw).times.push(begun.elapsed());
+        self.note(name, raw, begun.elapsed());
         result
+    }
+
+    /// Notes the time that something took.
+    pub(crate) fn note(&mut self, name: &'static str, raw: Raw, took: Duration) {
+        self.row(name, raw).times.push(took);
     }
 
     /// Notes the last result of an operation as right or wrong; a wrong one is printed at

@@ -38,4 +38,7 @@ async fn reads_everything_right(read_path: &str) {
     assert_eq!(right("get a token, 8 tasks at once"), 500);
     assert!(right("list a place of 30") >= 100);
     assert!(right("fire 3 -> 3") >= 300);
+    assert_eq!(right("get a token beside a worker"), 40 * 12 * 3);
+    assert_eq!(right("get what a worker has made"), 40 * 4);
+    assert_eq!(right("list what workers have made"), 40 * 2);
 }
