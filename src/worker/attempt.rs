@@ -7,8 +7,9 @@ use serde_json::Value;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 use crate::{
+    engine::Refused,
     models::{KindId, TransitionId},
-    petrel::{Error, Petrel, Result, WorkId},
+    petrel::{Error, Petrel, Result, Standing, WorkId, WorkRefused},
     storage::{BeatSequence, LastProgress, Progress, StorageError},
 };
 
@@ -118,9 +119,16 @@ impl Attempt {
     ///
     /// # Errors
     ///
-    /// [`StorageError::LostRace`] if another attempt has begun since.
+    /// [`Error::Work`] with `LEASE_LOST` if the attempt has ended, for the log or for its worker, and
+    /// [`StorageError::LostRace`] if another one has stored its progress at this moment.
     pub async fn progress(&self, progress: &Value) -> Result<()> {
         let Inner { petrel, work, claim, .. } = &*self.inner;
+        let standing = petrel.work_standing(work, *claim).await?;
+        let goes_on = [Standing::GoesOn, Standing::Paused, Standing::TimedOut].contains(&standing);
+        if !goes_on || self.stop_reason() == Some(StopReason::Lost) {
+            let reason = Refused::LeaseLost { claim: *claim, is_over: true };
+            return Err(Error::Work(Box::new(WorkRefused { work: work.clone(), reason })));
+        }
         let known = *self.inner.progress.lock().unwrap_or_else(PoisonError::into_inner);
         let expected = match known {
             Some(expected) => expected,
