@@ -30,7 +30,7 @@ mod write_level;
 
 use async_trait::async_trait;
 
-pub use beats::{Beat, BeatSequence, Beats, LastBeat, LastProgress, Progress};
+pub use beats::{Beat, BeatSequence, Beats, Hint, LastBeat, LastProgress, Progress};
 pub use case_log::{CaseLog, Heads};
 pub use case_log_ext::CaseLogExt;
 pub use checkpoint::{Checkpoint, Recovery};

@@ -1,6 +1,6 @@
 //! Arming of all timers, where the store of timers is another one than before, or lost what it had.
 
-use std::{collections::BTreeSet, time::Instant};
+use std::collections::BTreeSet;
 
 use futures::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
@@ -18,7 +18,7 @@ const AT_ONCE: usize = 16;
 /// Time between two looks at the store of timers: one request.
 const EVERY: std::time::Duration = std::time::Duration::from_secs(5);
 
-/// Time between two looks at running cases, and the most of them that are looked at in one.
+/// Time between two looks at running cases, whoever makes them, and the most of them that are looked at in one.
 const SWEEP_EVERY: std::time::Duration = std::time::Duration::from_secs(60);
 const MOST_SWEPT: usize = 20_000;
 
@@ -34,20 +34,24 @@ impl Petrel {
     /// also while it runs: somebody may take it away. Ends with `shutdown`.
     pub(super) async fn fill_timers(self, shutdown: CancellationToken) {
         let filled = async {
-            let (mut swept, mut from, mut open) = (Instant::now(), Position::default(), None);
+            let (mut from, mut open) = (Position::default(), None);
             loop {
                 if let Err(error) = self.fill_if_new().await {
                     tracing::warn!(%error, "timers may not all be armed; trying again");
                 }
-                if swept.elapsed() > SWEEP_EVERY {
-                    swept = Instant::now();
-                    let looked =
-                        self.sweep(&mut from).await.and(self.sweep_open(&mut open).await.map(drop));
-                    if let Err(error) = looked {
-                        tracing::debug!(%error, "the look at what waits is made again");
-                    }
-                }
                 tokio::time::sleep(EVERY).await;
+                // One of all processes looks: whoever asks first, so another one where that one is gone.
+                match self.storage().take_turn("sweep", SWEEP_EVERY).await {
+                    Ok(true) => {
+                        let waits = self.sweep(&mut from).await;
+                        let looked = waits.and(self.sweep_open(&mut open).await.map(drop));
+                        if let Err(error) = looked {
+                            tracing::debug!(%error, "the look at what waits is made again");
+                        }
+                    }
+                    Ok(false) => {}
+                    Err(error) => tracing::debug!(%error, "nobody looks at what waits now"),
+                }
             }
         };
         tokio::select! {

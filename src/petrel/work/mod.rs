@@ -10,6 +10,7 @@ mod refused;
 mod requests;
 mod served;
 mod standing;
+mod told;
 
 pub(crate) use offer::is_of;
 pub use queues::QueueChange;

@@ -104,6 +104,7 @@ impl Views {
                 tracing::debug!(%workflow, case = %id, %error, "work that is over stays offered");
             }
         };
+        self.tell_workers(before, record, case).await;
         // One that a person has taken from its worker is offered anew under the same subject.
         withdrawn.await;
         Ok(offered.await?)

@@ -74,3 +74,14 @@ pub struct LastProgress {
     /// Time by the store's clock at which it was stored.
     pub at: DateTime<Utc>,
 }
+
+/// A word that something has happened to an item that somebody does: he is to look at the log.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Hint {
+    /// The workflow.
+    pub workflow: WorkflowId,
+    /// The case.
+    pub case: CaseId,
+    /// The item's number in the case.
+    pub item: u64,
+}

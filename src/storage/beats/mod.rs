@@ -5,8 +5,9 @@ mod beat;
 use std::{fmt::Debug, time::Duration};
 
 use async_trait::async_trait;
+use futures::stream::BoxStream;
 
-pub use beat::{Beat, BeatSequence, LastBeat, LastProgress, Progress};
+pub use beat::{Beat, BeatSequence, Hint, LastBeat, LastProgress, Progress};
 
 use super::Result;
 use crate::models::{CaseId, WorkflowId};
@@ -26,6 +27,9 @@ use crate::models::{CaseId, WorkflowId};
 ///   item do not count for each other.
 /// - **Reads** are of whoever has everything that was stored: what was written before a read began is
 ///   found, or what came after it.
+/// - **A turn** at a duty is a beat without an item, which its holder does not prolong.
+/// - **A hint** comes to all who listen at that moment, or is lost without a word. It proves nothing: who hears
+///   it looks at the log.
 /// - **All of it can be lost.** Then there is none, and the next writer expects none: claims go on as their
 ///   records say, and somebody else may begin the item.
 /// - **An error** that is [`retryable`](super::StorageError::retryable) and no lost race leaves open if it
@@ -69,6 +73,16 @@ pub trait Beats: Debug + Send + Sync {
         case: &CaseId,
         item: u64,
     ) -> Result<Option<LastProgress>>;
+
+    /// Takes the turn at a duty that one process is to see to, for a time in whole seconds: true for one of all
+    /// who ask, until that is over. `duty` is a word of letters and dashes.
+    async fn take_turn(&self, duty: &'static str, life: Duration) -> Result<bool>;
+
+    /// Tells whoever listens, and waits for nobody.
+    async fn tell(&self, hints: &[Hint]) -> Result<()>;
+
+    /// The hints of all who tell, from now on, and through absences of the store those after them.
+    async fn hints(&self) -> Result<BoxStream<'static, Hint>>;
 }
 
 /// Seconds that a beat lives for which this life was asked: a part of one counts as one.

@@ -7,12 +7,15 @@ use std::{
 };
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use futures::{StreamExt, stream, stream::BoxStream};
+use tokio::sync::broadcast::{self, error::RecvError};
 
 use super::{MemoryStorage, clock::StoreClock, timers::later};
 use crate::{
     models::{CaseId, Clock, LogSequence, WorkflowId},
     storage::{
-        Beat, BeatSequence, Beats, LastBeat, LastProgress, Progress, Result, StorageError,
+        Beat, BeatSequence, Beats, Hint, LastBeat, LastProgress, Progress, Result, StorageError,
         beats::whole_seconds,
     },
 };
@@ -21,7 +24,21 @@ use crate::{
 #[derive(Debug, Clone, Default)]
 pub struct MemoryBeats {
     state: Arc<Mutex<State>>,
+    told: Told,
     clock: StoreClock,
+}
+
+/// Number of hints that are kept for one who has not heard them yet.
+const KEPT: usize = 1_024;
+
+/// Those who listen for hints.
+#[derive(Debug, Clone)]
+struct Told(broadcast::Sender<Hint>);
+
+impl Default for Told {
+    fn default() -> Self {
+        Self(broadcast::Sender::new(KEPT))
+    }
 }
 
 type Item = (WorkflowId, CaseId, u64);
@@ -30,6 +47,8 @@ type Item = (WorkflowId, CaseId, u64);
 struct State {
     beats: BTreeMap<Item, LastBeat>,
     progress: BTreeMap<Item, LastProgress>,
+    /// The time at which the turn at each duty is over.
+    turns: BTreeMap<&'static str, DateTime<Utc>>,
     last: u64,
 }
 
@@ -138,6 +157,36 @@ impl Beats for MemoryBeats {
     ) -> Result<Option<LastProgress>> {
         Ok(self.state().progress.get(&(workflow.clone(), case.clone(), item)).cloned())
     }
+
+    async fn take_turn(&self, duty: &'static str, life: Duration) -> Result<bool> {
+        let (mut state, now) = (self.state(), self.clock.now());
+        if state.turns.get(duty).is_some_and(|over| *over > now) {
+            return Ok(false);
+        }
+        state.turns.insert(duty, later(now, Duration::from_secs(whole_seconds(life))));
+        Ok(true)
+    }
+
+    async fn tell(&self, hints: &[Hint]) -> Result<()> {
+        for hint in hints {
+            // Nobody may listen.
+            let _ = self.told.0.send(hint.clone());
+        }
+        Ok(())
+    }
+
+    async fn hints(&self) -> Result<BoxStream<'static, Hint>> {
+        let hints = stream::unfold(self.told.0.subscribe(), |mut told| async move {
+            loop {
+                match told.recv().await {
+                    Ok(hint) => return Some((hint, told)),
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return None,
+                }
+            }
+        });
+        Ok(hints.boxed())
+    }
 }
 
 #[async_trait]
@@ -179,5 +228,17 @@ impl Beats for MemoryStorage {
         item: u64,
     ) -> Result<Option<LastProgress>> {
         self.beats.last_progress(workflow, case, item).await
+    }
+
+    async fn take_turn(&self, duty: &'static str, life: Duration) -> Result<bool> {
+        self.beats.take_turn(duty, life).await
+    }
+
+    async fn tell(&self, hints: &[Hint]) -> Result<()> {
+        self.beats.tell(hints).await
+    }
+
+    async fn hints(&self) -> Result<BoxStream<'static, Hint>> {
+        self.beats.hints().await
     }
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     models::{CaseId, PlaceId, QueueId, RecordKind, TokenId, WorkClass, WorkflowId},
-    storage::{Arming, LogScope, Offer, Open, OpenScope},
+    storage::{Arming, Hint, LogScope, Offer, Open, OpenScope},
 };
 
 /// Makes and reads the subjects under one prefix.
@@ -210,6 +210,31 @@ impl Subjects {
     /// Subject of an item's beat.
     pub(super) fn beat(&self, workflow: &WorkflowId, case: &CaseId, item: u64) -> String {
         format!("{}.beats.{workflow}.{case}.{item}", self.prefix)
+    }
+
+    /// Subject of the turn at a duty. No workflow has such an id.
+    pub(super) fn turn(&self, duty: &str) -> String {
+        format!("{}.beats.~turn.{duty}.0", self.prefix)
+    }
+
+    /// Subject of hints about an item.
+    pub(super) fn told(&self, hint: &Hint) -> String {
+        format!("{}.told.{}.{}.{}", self.prefix, hint.workflow, hint.case, hint.item)
+    }
+
+    /// Subjects of all hints.
+    pub(super) fn all_told(&self) -> String {
+        format!("{}.told.*.*.*", self.prefix)
+    }
+
+    /// The hint at a subject; `None` if there is none.
+    pub(super) fn told_at(&self, subject: &str) -> Option<Hint> {
+        let rest = subject.strip_prefix(&self.prefix)?.strip_prefix(".told.")?;
+        let mut parts = rest.split('.');
+        let workflow = WorkflowId::new(parts.next()?).ok()?;
+        let case = CaseId::new(parts.next()?).ok()?;
+        let item = parts.next()?.parse().ok()?;
+        parts.next().is_none().then_some(Hint { workflow, case, item })
     }
 
     /// Subject of an item's progress.

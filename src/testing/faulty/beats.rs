@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::stream::BoxStream;
 
 use super::{FaultyStorage, unanswered};
 use crate::{
     models::{CaseId, WorkflowId},
-    storage::{Beat, BeatSequence, Beats, LastBeat, LastProgress, Progress, Result},
+    storage::{Beat, BeatSequence, Beats, Hint, LastBeat, LastProgress, Progress, Result},
 };
 
 #[async_trait]
@@ -55,5 +56,17 @@ impl Beats for FaultyStorage {
         item: u64,
     ) -> Result<Option<LastProgress>> {
         self.reach()?.last_progress(workflow, case, item).await
+    }
+
+    async fn take_turn(&self, duty: &'static str, life: Duration) -> Result<bool> {
+        self.reach()?.take_turn(duty, life).await
+    }
+
+    async fn tell(&self, hints: &[Hint]) -> Result<()> {
+        self.reach()?.tell(hints).await
+    }
+
+    async fn hints(&self) -> Result<BoxStream<'static, Hint>> {
+        self.reach()?.hints().await
     }
 }

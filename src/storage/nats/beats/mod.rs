@@ -2,12 +2,13 @@
 
 mod codec;
 
-use std::time::Duration;
+use std::{future, time::Duration};
 
 use async_nats::HeaderMap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
+use futures::{StreamExt, stream::BoxStream};
 use serde_json::Value;
 
 use super::{
@@ -19,7 +20,7 @@ use super::{
 use crate::{
     models::{CaseId, WorkflowId},
     storage::{
-        Beat, BeatSequence, Beats, LastBeat, LastProgress, Progress, Result, StorageError,
+        Beat, BeatSequence, Beats, Hint, LastBeat, LastProgress, Progress, Result, StorageError,
         beats::whole_seconds,
     },
 };
@@ -192,5 +193,44 @@ impl Beats for NatsStorage {
         item: u64,
     ) -> Result<Option<LastProgress>> {
         self.inner().read(|| self.inner().last_progress(workflow, case, item)).await
+    }
+
+    async fn take_turn(&self, duty: &'static str, life: Duration) -> Result<bool> {
+        let (inner, life) = (self.inner(), whole_seconds(life));
+        let (subject, headers) = (inner.subjects.turn(duty), || codec::beat_headers(life));
+        // The server takes the one before away up to half a second late, which is no matter here.
+        match inner.store_beat(&subject, None, headers, Bytes::new()).await {
+            Ok(_) => Ok(true),
+            Err(StorageError::LostRace { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn tell(&self, hints: &[Hint]) -> Result<()> {
+        let Inner { link, subjects, .. } = self.inner();
+        let told = async {
+            for hint in hints {
+                link.client.publish(subjects.told(hint), Bytes::new()).await?;
+            }
+            Ok::<_, async_nats::PublishError>(())
+        };
+        // While the server is away, it would wait for room to be sent in.
+        let told = tokio::time::timeout(link.timeout(), told).await;
+        let failed = match told {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "hints were not sent".to_owned(),
+        };
+        Err(link.breaker.unanswered(&failed))
+    }
+
+    async fn hints(&self) -> Result<BoxStream<'static, Hint>> {
+        let Inner { link, subjects, .. } = self.inner();
+        let heard = link.client.subscribe(subjects.all_told()).await;
+        let heard = heard.map_err(|error| link.breaker.unanswered(&error.to_string()))?;
+        let subjects = subjects.clone();
+        let hints =
+            heard.filter_map(move |message| future::ready(subjects.told_at(&message.subject)));
+        Ok(hints.boxed())
     }
 }

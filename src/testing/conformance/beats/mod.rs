@@ -7,13 +7,13 @@ use std::{
 
 use bytes::Bytes;
 use chrono::{TimeDelta, Utc};
-use futures::future::join_all;
+use futures::{StreamExt, future::join_all};
 
 use super::{
     Behaviour, behaviour, each,
     fixture::{PATIENCE, case, workflow},
 };
-use crate::storage::{Beat, BeatSequence, Beats as Trait, Progress, StorageError};
+use crate::storage::{Beat, BeatSequence, Beats as Trait, Hint, Progress, StorageError};
 
 /// Beats to be tested.
 pub type Beats = Arc<dyn Trait>;
@@ -41,6 +41,8 @@ const BEHAVIOURS: &[Behaviour<Beats>] = &[
     behaviour!(beats_that_go_on_keep_the_last_one_alive),
     behaviour!(what_is_ended_is_gone_and_none_is_expected_then),
     behaviour!(progress_stays_and_has_a_condition_of_its_own),
+    behaviour!(a_turn_is_one_askers_until_its_time_is_over),
+    behaviour!(a_hint_comes_to_all_who_listen),
     behaviour!(items_of_any_size_and_ids_of_any_length_have_beats_of_their_own),
 ];
 
@@ -205,6 +207,41 @@ pub async fn progress_stays_and_has_a_condition_of_its_own(beats: &Beats) {
     let second = beats.progress(&steps[1], Some(first)).await.unwrap();
     let found = beats.last_progress(&one.workflow, &one.case, 1).await.unwrap().expect("progress");
     assert_eq!((&found.progress, found.sequence), (&steps[1], second));
+}
+
+/// Of eight who ask all the time, each time one.
+pub async fn a_turn_is_one_askers_until_its_time_is_over(beats: &Beats) {
+    let life = Duration::from_secs(2);
+    let other = beats.take_turn("another", LONG).await.unwrap();
+    assert!(other && !beats.take_turn("another", LONG).await.unwrap());
+    let begun = Instant::now();
+    let mut taken: Vec<Instant> = Vec::new();
+    while taken.len() < 3 {
+        assert!(begun.elapsed() < PATIENCE, "the turn is free again");
+        let answers = join_all((0..8).map(|_| beats.take_turn("duty", life))).await;
+        let yes = answers.into_iter().filter(|answer| *answer.as_ref().unwrap()).count();
+        assert!(yes <= 1, "{yes} have it");
+        if yes == 1 {
+            let now = Instant::now();
+            assert!(taken.last().is_none_or(|last| now - *last >= life / 2), "it is taken twice");
+            taken.push(now);
+        }
+        tokio::time::sleep(life / 20).await;
+    }
+}
+
+/// Those who began to listen before it was told.
+pub async fn a_hint_comes_to_all_who_listen(beats: &Beats) {
+    let mut listening = vec![beats.hints().await.unwrap(), beats.hints().await.unwrap()];
+    let hint = |item| Hint { workflow: workflow("beats-told"), case: case(&"c".repeat(64)), item };
+    let told: Vec<_> = [1, 7, u64::MAX].map(hint).to_vec();
+    beats.tell(&[]).await.unwrap();
+    beats.tell(&told).await.unwrap();
+    for hints in &mut listening {
+        let is_ours = |hint: &Hint| std::future::ready(hint.workflow == told[0].workflow);
+        let heard = hints.filter(is_ours).take(3).collect::<Vec<_>>();
+        assert_eq!(tokio::time::timeout(PATIENCE, heard).await.expect("they come"), told);
+    }
 }
 
 /// The largest of each.
