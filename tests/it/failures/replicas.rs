@@ -44,7 +44,7 @@ pub(crate) async fn leader(
 }
 
 /// Connects, even if the servers have not all heard of one another yet.
-pub(super) async fn joined(config: NatsStorageConfig) -> Petrel {
+pub(crate) async fn joined(config: NatsStorageConfig) -> Petrel {
     let within = Duration::from_secs(30);
     let storage = eventually("a system", within, async || {
         let connected = NatsStorage::connect(config.clone()).await;

@@ -10,6 +10,8 @@ mod open;
 mod shown;
 mod soaked;
 mod stops;
+mod told;
+mod traps;
 mod views;
 
 use std::{
