@@ -10,6 +10,7 @@ mod refused;
 mod requests;
 mod served;
 mod standing;
+mod workers;
 
 pub(crate) use offer::is_of;
 pub use queues::QueueChange;

@@ -5,6 +5,7 @@ mod carried;
 mod killed;
 mod lost;
 mod open;
+mod present;
 mod shown;
 mod soaked;
 mod stops;
