@@ -29,6 +29,7 @@ mod net_file;
 mod peers;
 mod presentation;
 mod queue;
+mod queue_workers;
 mod rebuild;
 mod running;
 mod sample_work;

@@ -9,7 +9,8 @@ use super::{
     answer::Answer,
     connection::{self, Connection},
     failure::Failure,
-    presentation::listing,
+    presentation::{listing, time},
+    queue_workers::Workers,
     table::Table,
 };
 use crate::{
@@ -26,6 +27,7 @@ pub(super) enum Queue {
     Set(Set),
     Pause(Pause),
     Resume(Resume),
+    Workers(Workers),
 }
 
 /// List the queues: what waits, what is with workers, and their settings
@@ -75,6 +77,7 @@ impl Queue {
                 Self::Set(set) => set.run(petrel).await,
                 Self::Pause(Pause { queue }) => change(petrel, &queue, PAUSED).await,
                 Self::Resume(Resume { queue }) => change(petrel, &queue, RESUMED).await,
+                Self::Workers(workers) => workers.run(petrel).await,
             }
         })
         .await
@@ -93,7 +96,8 @@ impl Set {
 }
 
 async fn list(petrel: &Petrel) -> Result<Answer, Failure> {
-    let header = ["QUEUE", "WAITING", "WITH WORKERS", "AGAIN", "PULLS", "ACK WAIT", "STATE"];
+    let header =
+        ["QUEUE", "WAITING", "OLDEST", "WITH WORKERS", "AGAIN", "PULLS", "ACK WAIT", "STATE"];
     let (mut table, mut items) = (Table::new(&header), Vec::new());
     for state in petrel.queues().await? {
         let sum = |of: fn(&crate::storage::ClassState) -> u64| {
@@ -102,6 +106,7 @@ async fn list(petrel: &Petrel) -> Result<Answer, Failure> {
         table.row([
             state.queue.to_string(),
             sum(|class| class.waiting),
+            state.oldest().map_or_else(|| "-".to_owned(), time),
             sum(|class| class.in_flight),
             sum(|class| class.redelivered),
             sum(|class| class.open_pulls),
@@ -137,13 +142,14 @@ fn as_json(state: &QueueState) -> Value {
             let of = state.class(class);
             let value = json!({
                 "waiting": of.waiting, "in_flight": of.in_flight, "redelivered": of.redelivered,
-                "open_pulls": of.open_pulls,
+                "open_pulls": of.open_pulls, "oldest": of.oldest,
             });
             (class.as_str().to_owned(), value)
         })
         .collect();
     json!({
         "queue": state.queue, "ack_wait_seconds": ack_wait.as_secs_f64(),
-        "most_in_flight": most_in_flight, "paused": paused, "classes": classes,
+        "most_in_flight": most_in_flight, "paused": paused, "oldest": state.oldest(),
+        "classes": classes,
     })
 }

@@ -14,8 +14,8 @@ use crate::graphql::{
     },
     types::{
         Case, CaseConnection, CaseEvent, CaseStatus, Explanation, Health, Marking, NatsToken, Node,
-        OpenIncident, OpenWorkItem, Queue, Token, Transition, Workflow, WorkflowAnalysis, history,
-        petrel, transitions,
+        OpenIncident, OpenWorkItem, Queue, Token, Transition, Worker, Workflow, WorkflowAnalysis,
+        history, petrel, transitions,
     },
     work::joins::{self, Found},
 };
@@ -342,6 +342,16 @@ impl Query {
     /// The queues that have settings, work or had workers, in the order of their ids.
     async fn queues(&self, ctx: &Context<'_>) -> Result<Vec<Queue>> {
         Box::pin(query_work::queues(ctx)).await
+    }
+
+    /// The workers that answer now, in the order of their names, with what each of them does. They are asked,
+    /// and one that does not answer within a moment is not among them.
+    async fn workers(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Only those that serve this queue.")] queue_id: Option<ID>,
+    ) -> Result<Vec<Worker>> {
+        Box::pin(query_work::workers(ctx, queue_id)).await
     }
 
     /// The health of the store. Answers while the NATS server is away, too.

@@ -6,11 +6,12 @@ use crate::{
     graphql::{
         connection::{Connection, Listing, connection},
         request::arguments::{optional_id, page},
-        types::{OpenIncident, OpenWorkItem, Queue},
+        types::{OpenIncident, OpenWorkItem, Queue, Worker},
         work::joins,
     },
     models::{QueueId, WorkflowId},
     petrel::{Error, WorkFilter},
+    storage::PresentWorker,
 };
 
 pub(super) async fn work_items(
@@ -48,6 +49,13 @@ pub(super) async fn incidents(
 pub(super) async fn queues(ctx: &Context<'_>) -> Result<Vec<Queue>> {
     let found = joins::look_up(ctx).await?.queues().await?;
     Ok(found.iter().map(Queue::from).collect())
+}
+
+pub(super) async fn workers(ctx: &Context<'_>, of: Option<ID>) -> Result<Vec<Worker>> {
+    let of = of.map(|id| queue("queueId", &id)).transpose()?;
+    let found = joins::workers(ctx).await?;
+    let serves = |worker: &&PresentWorker| of.as_ref().is_none_or(|queue| worker.serves(queue));
+    Ok(found.iter().filter(serves).map(Worker::from).collect())
 }
 
 /// A queue's id from an argument.

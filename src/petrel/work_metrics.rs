@@ -1,10 +1,13 @@
 //! Counters and measurements of work, of the records that this process has appended.
 
+use std::sync::atomic::AtomicU64;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use prometheus_client::{
     metrics::{
         counter::Counter,
         family::Family,
+        gauge::Gauge,
         histogram::{Histogram, exponential_buckets},
     },
     registry::{Registry, Unit},
@@ -12,10 +15,12 @@ use prometheus_client::{
 
 use crate::{
     engine::Net,
-    models::{Case, IncidentAbout, Item, Record, RecordKind, TransitionId},
+    models::{Case, IncidentAbout, Item, QueueId, Record, RecordKind, TransitionId},
+    storage::{ClassState, QueueState},
 };
 
 type ByQueue = Family<[(&'static str, String); 1], Counter>;
+type NowByQueue = Family<[(&'static str, String); 1], Gauge<u64, AtomicU64>>;
 type ByQueueAndEnd = Family<[(&'static str, String); 2], Counter>;
 
 /// Counters and measurements of work.
@@ -25,6 +30,8 @@ pub(crate) struct WorkMetrics {
     ended: ByQueueAndEnd,
     lost: ByQueue,
     handed_over: ByQueue,
+    waiting: NowByQueue,
+    in_flight: NowByQueue,
     redelivered: Counter,
     incidents: Counter,
     wait_seconds: Histogram,
@@ -40,6 +47,8 @@ impl Default for WorkMetrics {
             ended: ByQueueAndEnd::default(),
             lost: ByQueue::default(),
             handed_over: ByQueue::default(),
+            waiting: NowByQueue::default(),
+            in_flight: NowByQueue::default(),
             redelivered: Counter::default(),
             incidents: Counter::default(),
             wait_seconds: histogram(),
@@ -58,6 +67,11 @@ impl WorkMetrics {
         registry.register("work_lost", help, self.lost.clone());
         let help = "Work items that were handed over with an answer, by queue";
         registry.register("work_handed_over", help, self.handed_over.clone());
+        let help =
+            "Items that nobody has got yet, of the queues that a worker in this process serves";
+        registry.register("work_waiting", help, self.waiting.clone());
+        let help = "Items that were given out and have not ended, of the same queues";
+        registry.register("work_in_flight", help, self.in_flight.clone());
         let help = "Deliveries of work items that the store had made before, as far as it knows";
         registry.register("work_redelivered", help, self.redelivered.clone());
         let help = "Incidents that began";
@@ -73,6 +87,21 @@ impl WorkMetrics {
 
     pub(crate) fn redelivered(&self) {
         self.redelivered.inc();
+    }
+
+    /// Notes what a queue has now, as a worker of this process has found it.
+    pub(crate) fn found(&self, state: &QueueState) {
+        let label = [("queue", state.queue.to_string())];
+        let sum = |of: fn(&ClassState) -> u64| state.classes.iter().map(of).sum();
+        self.waiting.get_or_create(&label).set(sum(|class| class.waiting));
+        self.in_flight.get_or_create(&label).set(sum(|class| class.in_flight));
+    }
+
+    /// Forgets a queue that no worker of this process looks at any more.
+    pub(crate) fn left(&self, queue: &QueueId) {
+        let label = [("queue", queue.to_string())];
+        self.waiting.remove(&label);
+        self.in_flight.remove(&label);
     }
 
     /// Counts what a record that was just appended says of work.

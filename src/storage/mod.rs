@@ -1,6 +1,6 @@
 //! Storage of definitions, case logs, token views, timers, open work and the signs of life of those who
-//! do it, and an index of what is open: a trait for each of the six, with its contract, and two
-//! implementations of all.
+//! do it, an index of what is open, and the presence of workers: a trait for each of the seven, with its
+//! contract, and two implementations of all.
 
 mod beats;
 mod case_log;
@@ -17,6 +17,7 @@ pub mod nats;
 mod nats_link;
 mod open;
 mod page;
+mod presence;
 mod receipt;
 mod register;
 mod register_version;
@@ -41,11 +42,16 @@ pub use log_options::{AppendOptions, LogRange, PutOptions, WatchOptions};
 pub use log_scope::{Consistency, DefinitionVersion, LogScope};
 pub use markers::Markers;
 pub use memory::{
-    MemoryBeats, MemoryLog, MemoryOpen, MemoryStorage, MemoryTimers, MemoryView, MemoryWork,
+    MemoryBeats, MemoryLog, MemoryOpen, MemoryPresence, MemoryStorage, MemoryTimers, MemoryView,
+    MemoryWork,
 };
 pub use open::{Open, OpenIndex, OpenScope};
 pub(crate) use page::Filling;
 pub use page::{Cursor, MAX_PAGE, PAGE_BYTES, Page, PageOf};
+pub use presence::{
+    Announced, Doing, EndedAttempts, Presence, PresentWorker, RunningAttempt, ServedQueue, Source,
+    WorkerCard,
+};
 pub use receipt::Receipt;
 pub use register::{Outline, Register, RegisterState, ViewContent, ViewOutcome, ViewWrite};
 pub use register_version::RegisterVersion;
@@ -60,10 +66,10 @@ pub use write_level::{NoLevel, WriteLevel};
 /// Answer of a storage.
 pub type Result<T> = std::result::Result<T, StorageError>;
 
-/// A store: a log, a view of it, the timers that it has set, its open work and an index of that, and the signs of life of those
-/// who do it.
+/// A store: a log, a view of it, the timers that it has set, its open work and an index of that, the signs of life of those
+/// who do it, and their presence.
 #[async_trait]
-pub trait Storage: CaseLog + TokenView + Timers + Work + OpenIndex + Beats {
+pub trait Storage: CaseLog + TokenView + Timers + Work + OpenIndex + Beats + Presence {
     /// State of the store: the server's answer, if it can be reached, and its numbers.
     async fn health(&self) -> Health;
 }

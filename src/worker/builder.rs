@@ -7,13 +7,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Attempt, Done, WorkError, WorkerError,
+    book::Book,
     handler::{Handler, Handlers},
     queue::ServedQueue,
 };
 use crate::{
     models::{KindId, QueueId},
     petrel::Petrel,
-    storage::QueueSettings,
+    storage::{Announced, QueueSettings, ServedQueue as Served, Source, WorkerCard},
 };
 
 /// A queue that a worker serves.
@@ -60,6 +61,8 @@ pub(super) struct Shared {
     pub petrel: Petrel,
     pub name: String,
     pub handlers: Handlers,
+    /// What runs, for whoever asks.
+    pub book: Arc<Book>,
     /// True if the next item of a case comes with the answer to a completion.
     pub hands_over: bool,
     /// Nothing more is begun.
@@ -107,6 +110,7 @@ impl Worker {
         for options in &queues {
             served.push(ServedQueue::look(&shared, options).await?);
         }
+        let announced = announce(&shared, &queues).await;
         let tasks = TaskTracker::new();
         for queue in served {
             tasks.spawn(queue.serve(Arc::clone(&shared), tasks.clone()));
@@ -118,6 +122,7 @@ impl Worker {
             shared.grace_over.cancel();
             tasks.wait().await;
         }
+        drop(announced);
         tracing::info!(worker = shared.name, "the worker has ended");
         Ok(())
     }
@@ -213,9 +218,29 @@ impl WorkerBuilder {
             }
         }
         let name = name.unwrap_or_else(default_name);
-        let (shutdown, grace_over) = Default::default();
-        let shared = Shared { petrel, name, handlers, hands_over, shutdown, grace_over };
+        let (book, shutdown, grace_over) = Default::default();
+        let shared = Shared { petrel, name, handlers, book, hands_over, shutdown, grace_over };
         Ok(Worker { shared: Arc::new(shared), queues, grace })
+    }
+}
+
+/// Announces a worker, so that others see it and what it does. One that can't be seen works all the same.
+async fn announce(shared: &Shared, queues: &[QueueOptions]) -> Option<Announced> {
+    let served =
+        |of: &QueueOptions| Served { queue: of.queue.clone(), concurrency: of.concurrency };
+    let mut kinds: Vec<_> = shared.handlers.keys().cloned().collect();
+    kinds.sort();
+    let (name, hands_over) = (shared.name.clone(), shared.hands_over);
+    let (queues, since) = (queues.iter().map(served).collect(), shared.petrel.now());
+    let card = WorkerCard { name, queues, kinds, hands_over, since };
+    let (book, shutdown) = (Arc::clone(&shared.book), shared.shutdown.clone());
+    let source = Source::new(move || book.now(shutdown.is_cancelled()));
+    match shared.petrel.storage().announce(card, source).await {
+        Ok(announced) => Some(announced),
+        Err(error) => {
+            tracing::warn!(worker = shared.name, %error, "the worker works, and is not listed");
+            None
+        }
     }
 }
 

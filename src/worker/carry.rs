@@ -22,9 +22,9 @@ use super::{
 };
 use crate::{
     engine::wrong_code,
-    models::{Failure, Item},
+    models::{Failure, Item, KindId},
     petrel::{Error, ItemActivity, Started, WorkId},
-    storage::{Delivery, Offer},
+    storage::{Delivery, Offer, RunningAttempt},
 };
 
 /// End of a handler's task: its answer, or its panic.
@@ -187,6 +187,7 @@ async fn execute(
         worker = shared.name, workflow = %work.workflow, case = %work.case, item = work.item,
         attempt = item.attempt, claim = item.claim, kind = %activity.kind, "an attempt begins"
     );
+    let entry = shared.book.enter(seen(shared, delivery, (work, item), &activity.kind));
     let running = AssertUnwindSafe(handler.run(attempt.clone(), input)).catch_unwind();
     // A handler that never pauses must not hold up the signs of life.
     let mut running = tokio::spawn(running);
@@ -224,6 +225,7 @@ async fn execute(
         }
     };
     let end = end_of(reason, ended, activity.timeout);
+    entry.ended(end.as_ref());
     let outcome = match &end {
         Some(End::Done(done)) => done.outcome.as_ref().map_or("done", |outcome| outcome.as_str()),
         Some(End::Failed(failure)) => &failure.code,
@@ -237,6 +239,25 @@ async fn execute(
         "an attempt has ended"
     );
     end
+}
+
+/// An attempt as others see it.
+fn seen(
+    shared: &Shared,
+    delivery: &Delivery,
+    (work, item): (&WorkId, &Item),
+    kind: &KindId,
+) -> RunningAttempt {
+    RunningAttempt {
+        workflow: work.workflow.clone(),
+        case: work.case.clone(),
+        item: work.item,
+        claim: item.claim,
+        attempt: item.attempt,
+        kind: kind.clone(),
+        queue: delivery.offer.queue.clone(),
+        since: shared.petrel.now(),
+    }
 }
 
 /// The end of a handler as its answer says it; `None` if that counts no more.

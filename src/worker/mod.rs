@@ -8,6 +8,7 @@
 mod answer;
 mod attempt;
 mod begin;
+mod book;
 mod builder;
 mod carry;
 mod command;

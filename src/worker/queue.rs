@@ -117,6 +117,7 @@ impl ServedQueue {
                 return Err(WorkerError::Queue { queue, reason });
             }
         }
+        shared.petrel.metrics().work().found(&state);
         let waiting: u64 = state.classes.iter().map(|class| class.waiting).sum();
         let in_flight: u64 = state.classes.iter().map(|class| class.in_flight).sum();
         let kinds: Vec<_> = shared.handlers.keys().map(|kind| kind.as_str()).collect();
@@ -151,6 +152,7 @@ impl ServedQueue {
                     let looked = shared.petrel.storage().queue(&self.queue);
                     if let Ok(Ok(state)) = tokio::time::timeout(AFTER_FAILURE, looked).await {
                         self.live.set(&state);
+                        shared.petrel.metrics().work().found(&state);
                     }
                     continue;
                 }
@@ -186,6 +188,7 @@ impl ServedQueue {
                 }
             }
         }
+        shared.petrel.metrics().work().left(&self.queue);
         // What is on its way comes to nobody else for as long as a claim is left alone, so it is awaited.
         let rest = async {
             while let Some((_, _, taken)) = asks.open.next().await {

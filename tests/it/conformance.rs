@@ -8,8 +8,8 @@ use stormpetrel::{
     models::{CaseId, Clock, LogSequence, WorkflowId},
     storage::{
         Arming, Beats, CaseLog, ListOptions, LogRange, LogScope, MemoryBeats, MemoryLog,
-        MemoryOpen, MemoryStorage, MemoryTimers, MemoryView, MemoryWork, OpenIndex, Page, ReadPath,
-        Storage, StorageExt, Timers, TokenScope, TokenView, Work,
+        MemoryOpen, MemoryPresence, MemoryStorage, MemoryTimers, MemoryView, MemoryWork, OpenIndex,
+        Page, Presence, ReadPath, Storage, StorageExt, Timers, TokenScope, TokenView, Work,
         nats::{NatsStorage, NatsStorageConfig},
     },
     testing::{FaultyStorage, ManualClock, TestServer, conformance},
@@ -65,6 +65,9 @@ async fn at_once(storage: &Arc<dyn Storage>) {
         begin(behaviour.name, (behaviour.check)(storage.clone()));
     }
     for behaviour in conformance::open::behaviours() {
+        begin(behaviour.name, (behaviour.check)(storage.clone()));
+    }
+    for behaviour in conformance::presence::behaviours() {
         begin(behaviour.name, (behaviour.check)(storage.clone()));
     }
     for behaviour in conformance::together::behaviours() {
@@ -134,6 +137,7 @@ async fn work_alone_passes_the_suite_of_work() {
 async fn beats_alone_pass_the_suite_of_beats() {
     conformance::beats::all(async || Arc::new(MemoryBeats::new()) as Arc<dyn Beats>).await;
     conformance::open::all(async || Arc::new(MemoryOpen::new()) as Arc<dyn OpenIndex>).await;
+    conformance::presence::all(async || Arc::new(MemoryPresence::new()) as Arc<dyn Presence>).await;
 }
 
 #[tokio::test]

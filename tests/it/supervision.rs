@@ -42,6 +42,11 @@ const SPAWNED: &[(&str, usize, &str)] = &[
     ("src/server/vitals.rs", 1, "the question for health, which the end of `serve` waits for"),
     ("src/server/websocket.rs", 1, "websockets, which the end of `serve` waits for"),
     ("src/storage/nats/feed.rs", 1, "deletes a consumer, which the server does as well, later"),
+    (
+        "src/storage/nats/presence/mod.rs",
+        1,
+        "the answers of a worker, which end with what announced it",
+    ),
     ("src/storage/nats/seen.rs", 1, "all who need the look wait"),
     ("src/storage/nats_link/decoding.rs", 3, "who asks for the message waits"),
     ("src/storage/nats_link/group.rs", 2, "those whose appends wait are told of its end"),

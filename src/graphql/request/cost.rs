@@ -38,13 +38,14 @@ const FEW: usize = 3;
 
 /// The fields that ask the store, beside those of the roots and all pages; and pictures, which
 /// are as much work.
-const LOOK_UPS: [(&str, &str); 6] = [
+const LOOK_UPS: [(&str, &str); 7] = [
     ("Token", "case"),
     ("Token", "workflow"),
     ("Case", "workflow"),
     ("Case", "explain"),
     ("Case", "svg"),
     ("Workflow", "svg"),
+    ("Queue", "workers"),
 ];
 
 /// The cost of an operation.

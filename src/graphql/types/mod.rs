@@ -31,7 +31,7 @@ pub(super) use marking::{Marking, MarkingEntry};
 pub(super) use nats_token::NatsToken;
 pub(super) use node::Node;
 pub(super) use open::{IncidentEvent, OpenIncident, OpenWorkItem, WorkItemEvent};
-pub(super) use queue::Queue;
+pub(super) use queue::{Queue, Worker};
 pub(super) use timer::OnResume;
 use timer::Timer;
 pub(super) use token::{Token, TransitionEvent};

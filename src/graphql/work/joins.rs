@@ -20,7 +20,7 @@ use crate::{
     graphql::types::petrel,
     models::{Case, CaseId, LogSequence, StoredDefinition, Token, TokenId, WorkflowId},
     petrel::{Error, Petrel},
-    storage::Consistency,
+    storage::{Consistency, PresentWorker},
 };
 
 /// Tokens whose messages are looked up by one request to the server.
@@ -101,6 +101,7 @@ struct Asked {
     workflows: Join<(WorkflowId, Option<LogSequence>), Arc<StoredDefinition>>,
     tokens: Join<(Option<WorkflowId>, TokenId, bool), Arc<Token>>,
     pictures: Join<Pictured, String>,
+    workers: Join<(), Arc<Vec<PresentWorker>>>,
 }
 
 impl Joins {
@@ -230,6 +231,19 @@ pub(in crate::graphql) async fn token(
             let key = (workflow.cloned(), id.clone(), consistency == Consistency::Strong);
             asked.tokens.get(key, look_up).await
         }
+        None => look_up.await,
+    }
+}
+
+/// The workers that answer now.
+pub(in crate::graphql) async fn workers(ctx: &Context<'_>) -> Found<Arc<Vec<PresentWorker>>> {
+    let look_up = async {
+        let found = look_up(ctx).await?.workers(None).await?;
+        hold(ctx, found.iter().map(PresentWorker::memory).sum()).await;
+        Ok(Arc::new(found))
+    };
+    match asked(ctx) {
+        Some(asked) => asked.workers.get((), look_up).await,
         None => look_up.await,
     }
 }

@@ -11,6 +11,7 @@ mod requests;
 mod served;
 mod standing;
 mod told;
+mod workers;
 
 pub(crate) use offer::is_of;
 pub use queues::QueueChange;

@@ -5,6 +5,7 @@ mod beats;
 mod clock;
 mod log;
 mod open;
+mod presence;
 mod queues;
 mod timers;
 mod view;
@@ -17,6 +18,7 @@ use futures::{StreamExt, stream, stream::BoxStream};
 
 pub use beats::MemoryBeats;
 pub use open::MemoryOpen;
+pub use presence::MemoryPresence;
 pub use timers::MemoryTimers;
 pub use work::MemoryWork;
 
@@ -74,6 +76,7 @@ pub struct MemoryStorage {
     work: MemoryWork,
     open: MemoryOpen,
     beats: MemoryBeats,
+    presence: MemoryPresence,
 }
 
 impl MemoryStorage {

@@ -127,11 +127,13 @@ impl State {
             return ClassState { at: Some(now), ..ClassState::default() };
         };
         let again = |number: &u64| self.entries.get(number).is_some_and(|of| of.deliveries > 1);
+        let oldest = part.waiting.first().and_then(|number| self.entries.get(number));
         ClassState {
             waiting: part.waiting.len() as u64,
             in_flight: part.in_flight.len() as u64,
             redelivered: part.in_flight.iter().filter(|(_, number)| again(number)).count() as u64,
             open_pulls: part.pulls,
+            oldest: oldest.map(|entry| entry.published),
             at: Some(now),
         }
     }

@@ -17,6 +17,7 @@ mod marking;
 #[doc(hidden)]
 pub mod messages;
 mod other_streams;
+mod presence;
 mod registers;
 mod seen;
 mod store;

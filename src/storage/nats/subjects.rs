@@ -201,6 +201,11 @@ impl Subjects {
             .then_some((queue, class, workflow, case, item))
     }
 
+    /// Subject to which all workers answer.
+    pub(super) fn workers(&self) -> String {
+        format!("{}.workers.state", self.prefix)
+    }
+
     /// Subjects of the stream of beats.
     pub(super) fn beat_stream(&self) -> Vec<String> {
         let prefix = &self.prefix;

@@ -3,7 +3,7 @@
 //! request.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -40,6 +40,8 @@ struct State {
     refused: VecDeque<(Instant, String)>,
     /// The subject on which no answer can be received, until the next connection.
     deaf: Option<String>,
+    /// Other subjects to which the user may not subscribe.
+    unheard: BTreeSet<String>,
 }
 
 impl Interruptions {
@@ -77,6 +79,8 @@ impl Interruptions {
         if said.contains("subscription") {
             if subject.starts_with(&self.inbox) {
                 state.deaf = Some(subject);
+            } else if state.unheard.len() < KEPT {
+                state.unheard.insert(subject);
             }
         } else {
             if state.refused.len() == KEPT {
@@ -110,6 +114,20 @@ impl Interruptions {
             let lost = self.lost();
             if let Some(Interruption::Denied(what)) = self.known(subject, since, lost) {
                 return what;
+            }
+            happened.await;
+        }
+    }
+
+    /// Waits until the user was refused a subscription to a subject that begins with one of these.
+    /// Cancel-safe.
+    pub(crate) async fn unheard(&self, beginnings: &[&str]) -> String {
+        loop {
+            let mut happened = std::pin::pin!(self.happened.notified());
+            happened.as_mut().enable();
+            let is_one = |subject: &&String| beginnings.iter().any(|of| subject.starts_with(of));
+            if let Some(subject) = self.state().unheard.iter().find(is_one) {
+                return format!("the NATS user may not subscribe to {subject}");
             }
             happened.await;
         }
@@ -163,14 +181,16 @@ mod tests {
         assert_eq!(interruptions.known("cb.x", since, interruptions.lost()), None);
     }
 
-    #[test]
-    fn another_inbox_is_known_by_its_own_prefix() {
+    #[tokio::test]
+    async fn another_inbox_is_known_by_its_own_prefix() {
         let (interruptions, since) = (Interruptions::new("_IN.ann"), Instant::now());
         for elsewhere in ["_INBOX.a.*", "_IN.anne.a.*", "orders.>"] {
             interruptions
                 .said(&format!("Permissions Violation for Subscription to \"{elsewhere}\""));
             assert_eq!(interruptions.known("cb.x", since, 0), None, "{elsewhere}");
         }
+        let unheard = interruptions.unheard(&["$SRV.", "orders."]).await;
+        assert_eq!(unheard, "the NATS user may not subscribe to orders.>");
         interruptions.said("Permissions Violation for Subscription to \"_IN.ann.a.*\"");
         let denied = interruptions.known("cb.x", since, 0);
         let Some(Interruption::Denied(what)) = denied else { panic!("{denied:?}") };

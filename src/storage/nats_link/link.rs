@@ -238,6 +238,16 @@ impl Link {
         }
     }
 
+    /// Waits for the refusal of what was published to a subject at `since` or later. Cancel-safe.
+    pub(in crate::storage) async fn denied(&self, subject: &str, since: Instant) -> String {
+        self.interruptions.denied(subject, since).await
+    }
+
+    /// Waits for the refusal of a subscription to a subject that begins with one of these. Cancel-safe.
+    pub(in crate::storage) async fn unheard(&self, beginnings: &[&str]) -> String {
+        self.interruptions.unheard(beginnings).await
+    }
+
     /// Calls the JetStream API.
     pub(crate) async fn call(
         &self,

@@ -108,6 +108,11 @@ pub struct QueueState {
 }
 
 impl QueueState {
+    /// Time at which the first of those that nobody has got yet was offered.
+    pub fn oldest(&self) -> Option<DateTime<Utc>> {
+        self.classes.iter().filter_map(|class| class.oldest).min()
+    }
+
     /// State of a class.
     pub fn class(&self, class: WorkClass) -> &ClassState {
         match class {
@@ -129,6 +134,9 @@ pub struct ClassState {
     pub redelivered: u64,
     /// Number of takers that wait.
     pub open_pulls: u64,
+    /// Time by the store's clock at which the first of those that nobody has got yet was offered. Absent
+    /// where there is none, or where it has gone meanwhile.
+    pub oldest: Option<DateTime<Utc>>,
     /// Time by the store's clock at which this was so, where the store says it.
     pub at: Option<DateTime<Utc>>,
 }

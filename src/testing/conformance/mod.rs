@@ -3,11 +3,13 @@
 //! of a [`TokenView`](crate::storage::TokenView), [`timers`] that of
 //! [`Timers`](crate::storage::Timers), [`work`] that of [`Work`](crate::storage::Work), [`beats`]
 //! that of [`Beats`](crate::storage::Beats), [`open`] that of
-//! [`OpenIndex`](crate::storage::OpenIndex), and [`together`] has what a
+//! [`OpenIndex`](crate::storage::OpenIndex), [`presence`] that of
+//! [`Presence`](crate::storage::Presence), and [`together`] has what a
 //! [`Storage`](crate::storage::Storage) of all does beside it.
 //!
 //! An implementation, or a wrapper round one, calls [`all`], [`log::all`], [`view::all`],
-//! [`timers::all`], [`work::all`], [`beats::all`] or [`open::all`] from a test of its own:
+//! [`timers::all`], [`work::all`], [`beats::all`], [`open::all`] or [`presence::all`] from a test of its
+//! own:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -45,6 +47,7 @@ pub mod lives;
 pub mod log;
 pub mod odd;
 pub mod open;
+pub mod presence;
 pub mod registers;
 pub mod takers;
 pub mod timers;
@@ -58,6 +61,7 @@ pub mod work;
 pub use beats::Beats;
 pub use fixture::{Log, Store, View};
 pub use open::OpenIndex;
+pub use presence::Presence;
 pub use timers::Timers;
 pub use work::Work;
 
@@ -87,6 +91,7 @@ pub async fn all(make: impl AsyncFn() -> Store) {
     work::all(async || make().await as Work).await;
     beats::all(async || make().await as Beats).await;
     open::all(async || make().await as OpenIndex).await;
+    presence::all(async || make().await as Presence).await;
     each(together::behaviours(), make).await;
 }
 

@@ -1,6 +1,7 @@
 mod beats;
 mod log;
 mod open;
+mod presence;
 mod timers;
 mod view;
 mod work;

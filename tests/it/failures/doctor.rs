@@ -82,7 +82,7 @@ authorization { users: [
 ] }
 "#;
 
-fn as_user(url: &str, user: &str) -> NatsStorageConfig {
+pub(super) fn as_user(url: &str, user: &str) -> NatsStorageConfig {
     let auth = Auth::UserPassword { user: user.to_owned(), password: "s".to_owned() };
     NatsStorageConfig { auth, ..config(url) }
 }
@@ -129,7 +129,7 @@ async fn a_user_who_may_not_publish_is_told_at_once_which_permission_is_missing(
 }
 
 /// Subjects that the documentation lists as those which serving publishes to.
-fn documented() -> Vec<&'static str> {
+pub(super) fn documented() -> Vec<&'static str> {
     let security = include_str!("../../../docs/security.md");
     let (_, list) = security.split_once("A user who serves needs").expect("the list");
     let rows = list.lines().skip_while(|line| !line.starts_with("| `")).map_while(|line| {

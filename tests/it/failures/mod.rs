@@ -30,4 +30,5 @@ pub(crate) mod replicas;
 mod stream_settings;
 mod timers;
 mod unknown;
+mod unseen;
 mod watching;

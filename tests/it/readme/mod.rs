@@ -203,7 +203,7 @@ async fn the_commands_of_the_command_line_tour_print_what_it_shows() {
 
 #[tokio::test]
 async fn the_commands_of_the_page_about_work_do_what_it_says() {
-    runs("docs/workers.md", 0).await;
+    runs("docs/workers.md", 1).await;
 }
 
 #[test]

@@ -121,6 +121,8 @@ async fn no_command_shows_text_from_outside_as_it_is() {
         &["work", "complete", "w", "c", "1", "--by", HOSTILE],
         &["queue", "list"],
         &["queue", "pause", HOSTILE],
+        &["queue", "workers"],
+        &["queue", "workers", HOSTILE],
         &["worker", "--command", HOSTILE],
         &["token", "list", "w"],
         &["token", "show", &token],

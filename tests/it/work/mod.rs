@@ -7,6 +7,7 @@ mod followed;
 mod killed;
 mod lost;
 mod open;
+mod present;
 mod shown;
 mod soaked;
 mod stops;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, Utc};
 use futures::{TryStreamExt, future::try_join_all};
 use serde_json::{Value, json};
 
@@ -10,7 +11,13 @@ use crate::{
     models::{LogSequence, QueueId, WorkClass},
     storage::{
         ClassState, QueueSettings, QueueState, Result,
-        nats::{codec, publish::Expected, refusal::NOT_FOUND, store::Inner},
+        nats::{
+            codec,
+            direct::{Asked, Query},
+            publish::Expected,
+            refusal::NOT_FOUND,
+            store::Inner,
+        },
     },
 };
 
@@ -68,7 +75,8 @@ impl Inner {
             Ok(info) => info,
             Err(error) if error.err_code == NO_CONSUMER => {
                 let waiting = self.count(&self.subjects.offers_in(queue, class)).await?;
-                return Ok(ClassState { waiting, ..ClassState::default() });
+                let oldest = self.oldest_after(0, queue, class, waiting).await?;
+                return Ok(ClassState { waiting, oldest, ..ClassState::default() });
             }
             // There is no work in a system of an earlier version.
             Err(error) if error.err_code == NOT_FOUND => return Ok(ClassState::default()),
@@ -81,13 +89,33 @@ impl Inner {
             self.keep_class(queue, class).await?;
         }
         let number = |field: &str| info[field].as_u64().unwrap_or_default();
+        let waiting = number("num_pending");
+        let given_out = info["delivered"]["stream_seq"].as_u64().unwrap_or_default();
         Ok(ClassState {
-            waiting: number("num_pending"),
+            waiting,
+            oldest: self.oldest_after(given_out, queue, class, waiting).await?,
             in_flight: number("num_ack_pending"),
             redelivered: number("num_redelivered"),
             open_pulls: number("num_waiting"),
             at: info["ts"].as_str().and_then(|time| time.parse().ok()),
         })
+    }
+
+    /// Time of the first offer of a class after the last one that was given out.
+    async fn oldest_after(
+        &self,
+        given_out: u64,
+        queue: &QueueId,
+        class: WorkClass,
+        waiting: u64,
+    ) -> Result<Option<DateTime<Utc>>> {
+        if waiting == 0 {
+            return Ok(None);
+        }
+        let (stream, filter) = (&self.work.stream.name, self.subjects.offers_in(queue, class));
+        let query = Query::Next(&filter, given_out.saturating_add(1));
+        let found = self.link.get(stream, query, Asked::Any).await?;
+        Ok(found.map(|message| message.timestamp))
     }
 
     /// Number of offers at the subjects that match.

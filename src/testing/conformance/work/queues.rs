@@ -21,6 +21,7 @@ pub(super) const BEHAVIOURS: &[Behaviour<Work>] = &[
     behaviour!(a_paused_queue_gives_nothing_out_and_goes_on_afterwards),
     behaviour!(settings_that_change_hold_for_those_who_wait),
     behaviour!(a_queue_counts_what_is_in_it),
+    behaviour!(the_oldest_is_the_first_that_nobody_has_got),
     behaviour!(queues_are_listed_by_what_they_have),
 ];
 
@@ -172,6 +173,34 @@ pub async fn settings_that_change_hold_for_those_who_wait(work: &Work) {
         work.acknowledge(delivery).await.unwrap();
     }
     taker.done().await;
+}
+
+/// By the time at which it was offered, before there was a taker too.
+pub async fn the_oldest_is_the_first_that_nobody_has_got(work: &Work) {
+    let queue = queue_id("queue-oldest");
+    let oldest = async || {
+        let state = work.queue(&queue).await.unwrap();
+        assert_eq!(state.oldest(), state.class(WorkClass::Normal).oldest);
+        state.oldest()
+    };
+    assert_eq!(oldest().await, None);
+    work.offer(&offers(&queue, 0..3)).await.unwrap();
+    let mut before = oldest().await;
+    let taker = Taker::new(work, &queue);
+    let mut taken = Vec::new();
+    for _ in 0..3 {
+        let delivery = taker.one().await;
+        assert_eq!(Some(delivery.published), before);
+        taken.push(delivery);
+        before = oldest().await;
+    }
+    assert_eq!(before, None);
+    // Somebody had got it.
+    work.give_work_back(&taken[0], Duration::from_secs(3_000)).await.unwrap();
+    assert_eq!(oldest().await, None);
+    for delivery in &taken {
+        work.acknowledge(delivery).await.unwrap();
+    }
 }
 
 /// By classes.

@@ -1,0 +1,130 @@
+//! The book of a worker's attempts: those that run, and the numbers of those that have ended.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use super::answer::End;
+use crate::storage::{Doing, EndedAttempts, RunningAttempt};
+
+/// The most attempts that an answer names: those that run longest. An answer must fit into a message.
+const MOST_NAMED: usize = 500;
+
+/// The attempts of a worker.
+#[derive(Debug, Default)]
+pub(super) struct Book {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// By numbers that rise.
+    running: BTreeMap<u64, RunningAttempt>,
+    begun: u64,
+    ended: EndedAttempts,
+}
+
+impl Book {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing panics between the parts of one change, so the state is whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that an attempt runs, until the entry says how it ended or is dropped.
+    pub(super) fn enter(&self, attempt: RunningAttempt) -> Entry<'_> {
+        let mut state = self.state();
+        state.begun += 1;
+        let number = state.begun;
+        state.running.insert(number, attempt);
+        Entry { book: self, number, ended: None }
+    }
+
+    /// What runs now.
+    pub(super) fn now(&self, stopping: bool) -> Doing {
+        let state = self.state();
+        let attempts = state.running.values().take(MOST_NAMED).cloned().collect();
+        let (running, ended) = (state.running.len() as u64, state.ended);
+        Doing { attempts, running, ended, stopping }
+    }
+}
+
+/// An attempt that runs.
+#[derive(Debug)]
+pub(super) struct Entry<'a> {
+    book: &'a Book,
+    number: u64,
+    ended: Option<fn(&mut EndedAttempts)>,
+}
+
+impl Entry<'_> {
+    /// Ends it; `None` if its answer counts no more.
+    pub(super) fn ended(mut self, end: Option<&End>) {
+        self.ended = Some(match end {
+            Some(End::Done(_)) => |ended| ended.done += 1,
+            Some(End::Failed(_)) => |ended| ended.failed += 1,
+            Some(End::Released) => |ended| ended.released += 1,
+            None => |ended| ended.stopped += 1,
+        });
+    }
+}
+
+impl Drop for Entry<'_> {
+    fn drop(&mut self) {
+        let mut state = self.book.state();
+        state.running.remove(&self.number);
+        if let Some(count) = self.ended {
+            count(&mut state.ended);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::models::{CaseId, KindId, QueueId, WorkflowId};
+
+    fn attempt(item: u64) -> RunningAttempt {
+        RunningAttempt {
+            workflow: WorkflowId::new("w").unwrap(),
+            case: CaseId::new("c").unwrap(),
+            item,
+            claim: 1,
+            attempt: 1,
+            kind: KindId::new("k").unwrap(),
+            queue: QueueId::new("q").unwrap(),
+            since: DateTime::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn attempts_that_end_are_counted_and_those_that_are_dropped_are_only_gone() {
+        let book = Book::default();
+        let [done, failed, released, stopped, dropped] = [1, 2, 3, 4, 5].map(attempt);
+        let entries = [done, failed, released, stopped].map(|attempt| book.enter(attempt));
+        let dropped = book.enter(dropped);
+        assert_eq!(book.now(false).running, 5);
+        let ends = [Some(End::Done(Default::default())), Some(End::Failed(Default::default()))];
+        let ends = ends.into_iter().chain([Some(End::Released), None]);
+        for (entry, end) in entries.into_iter().zip(ends) {
+            entry.ended(end.as_ref());
+        }
+        assert_eq!(book.now(false).attempts, [attempt(5)]);
+        drop(dropped);
+        let ended = EndedAttempts { done: 1, failed: 1, released: 1, stopped: 1 };
+        let none = Doing { ended, stopping: true, ..Doing::default() };
+        assert_eq!(book.now(true), none);
+    }
+
+    #[test]
+    fn of_very_many_those_that_run_longest_are_named() {
+        let book = Book::default();
+        let entries: Vec<_> = (0..1_000).map(|item| book.enter(attempt(item))).collect();
+        let now = book.now(false);
+        assert_eq!((now.running, now.attempts.len()), (1_000, MOST_NAMED));
+        assert_eq!((now.attempts[0].item, now.attempts[MOST_NAMED - 1].item), (0, 499));
+        drop(entries);
+    }
+}
