@@ -34,6 +34,7 @@ pub(crate) struct WorkMetrics {
     in_flight: NowByQueue,
     redelivered: Counter,
     incidents: Counter,
+    incidents_open: Gauge<u64, AtomicU64>,
     wait_seconds: Histogram,
     attempt_seconds: Histogram,
 }
@@ -51,6 +52,7 @@ impl Default for WorkMetrics {
             in_flight: NowByQueue::default(),
             redelivered: Counter::default(),
             incidents: Counter::default(),
+            incidents_open: Gauge::default(),
             wait_seconds: histogram(),
             attempt_seconds: histogram(),
         }
@@ -74,6 +76,8 @@ impl WorkMetrics {
         registry.register("work_in_flight", help, self.in_flight.clone());
         let help = "Deliveries of work items that the store had made before, as far as it knows";
         registry.register("work_redelivered", help, self.redelivered.clone());
+        let help = "Incidents that are open, as a process that serves counts them once a minute";
+        registry.register("incidents_open", help, self.incidents_open.clone());
         let help = "Incidents that began";
         registry.register("incidents", help, self.incidents.clone());
         let mut histogram = |name: &str, help: &str, histogram: &Histogram| {
@@ -87,6 +91,11 @@ impl WorkMetrics {
 
     pub(crate) fn redelivered(&self) {
         self.redelivered.inc();
+    }
+
+    /// Notes how many incidents are open in all cases.
+    pub(crate) fn incidents_are_open(&self, count: u64) {
+        self.incidents_open.set(count);
     }
 
     /// Notes what a queue has now, as a worker of this process has found it.

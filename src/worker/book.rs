@@ -2,11 +2,13 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use tokio::sync::Notify;
+
 use super::answer::End;
-use crate::storage::{Doing, EndedAttempts, RunningAttempt};
+use crate::storage::{Doing, EndedAttempts, Hint, RunningAttempt};
 
 /// The most attempts that an answer names: those that run longest. An answer must fit into a message.
 const MOST_NAMED: usize = 500;
@@ -19,8 +21,8 @@ pub(super) struct Book {
 
 #[derive(Debug, Default)]
 struct State {
-    /// By numbers that rise.
-    running: BTreeMap<u64, RunningAttempt>,
+    /// By numbers that rise, each with what wakes who keeps its lease.
+    running: BTreeMap<u64, (RunningAttempt, Arc<Notify>)>,
     begun: u64,
     ended: EndedAttempts,
 }
@@ -36,14 +38,27 @@ impl Book {
         let mut state = self.state();
         state.begun += 1;
         let number = state.begun;
-        state.running.insert(number, attempt);
-        Entry { book: self, number, ended: None }
+        let told = Arc::<Notify>::default();
+        state.running.insert(number, (attempt, Arc::clone(&told)));
+        Entry { book: self, number, told, ended: None }
+    }
+
+    /// Tells the attempts at an item that something has happened to it.
+    pub(super) fn hint(&self, hint: &Hint) {
+        let state = self.state();
+        let meant = state.running.values().filter(|(attempt, _)| {
+            (attempt.item, &attempt.case, &attempt.workflow)
+                == (hint.item, &hint.case, &hint.workflow)
+        });
+        // Who does not wait at this moment hears it when he does.
+        meant.for_each(|(_, told)| told.notify_one());
     }
 
     /// What runs now.
     pub(super) fn now(&self, stopping: bool) -> Doing {
         let state = self.state();
-        let attempts = state.running.values().take(MOST_NAMED).cloned().collect();
+        let attempts =
+            state.running.values().take(MOST_NAMED).map(|(attempt, _)| attempt.clone()).collect();
         let (running, ended) = (state.running.len() as u64, state.ended);
         Doing { attempts, running, ended, stopping }
     }
@@ -54,10 +69,16 @@ impl Book {
 pub(super) struct Entry<'a> {
     book: &'a Book,
     number: u64,
+    told: Arc<Notify>,
     ended: Option<fn(&mut EndedAttempts)>,
 }
 
 impl Entry<'_> {
+    /// Word that something has happened to its item.
+    pub(super) fn told(&self) -> &Notify {
+        &self.told
+    }
+
     /// Ends it; `None` if its answer counts no more.
     pub(super) fn ended(mut self, end: Option<&End>) {
         self.ended = Some(match end {

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use futures::StreamExt;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -16,6 +17,9 @@ use crate::{
     petrel::Petrel,
     storage::{Announced, QueueSettings, ServedQueue as Served, Source, WorkerCard},
 };
+
+/// Wait before the store is asked again that did not answer.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// A queue that a worker serves.
 #[derive(Debug, Clone)]
@@ -99,7 +103,7 @@ impl Worker {
     }
 
     /// Serves the queues until `shutdown`; then nothing more is begun, what runs may end within the grace,
-    /// and what has not ended then is given back.
+    /// and what has not ended then is given back. A store that is away is waited for, at the start too.
     ///
     /// # Errors
     ///
@@ -108,19 +112,28 @@ impl Worker {
         let Self { shared, queues, grace } = self;
         let mut served = Vec::new();
         for options in &queues {
-            served.push(ServedQueue::look(&shared, options).await?);
+            match look(&shared, options, &shutdown).await? {
+                Some(queue) => served.push(queue),
+                None => return Ok(()),
+            }
         }
         let announced = announce(&shared, &queues).await;
         let tasks = TaskTracker::new();
         for queue in served {
             tasks.spawn(queue.serve(Arc::clone(&shared), tasks.clone()));
         }
-        shutdown.cancelled().await;
-        shared.shutdown.cancel();
-        tasks.close();
-        if tokio::time::timeout(grace, tasks.wait()).await.is_err() {
-            shared.grace_over.cancel();
-            tasks.wait().await;
+        let ends = async {
+            shutdown.cancelled().await;
+            shared.shutdown.cancel();
+            tasks.close();
+            if tokio::time::timeout(grace, tasks.wait()).await.is_err() {
+                shared.grace_over.cancel();
+                tasks.wait().await;
+            }
+        };
+        tokio::select! {
+            () = ends => {}
+            () = listen(&shared) => {}
         }
         drop(announced);
         tracing::info!(worker = shared.name, "the worker has ended");
@@ -221,6 +234,46 @@ impl WorkerBuilder {
         let (book, shutdown, grace_over) = Default::default();
         let shared = Shared { petrel, name, handlers, book, hands_over, shutdown, grace_over };
         Ok(Worker { shared: Arc::new(shared), queues, grace })
+    }
+}
+
+/// Looks at a queue as soon as the store answers; `None` if there is a shutdown before.
+async fn look(
+    shared: &Shared,
+    options: &QueueOptions,
+    shutdown: &CancellationToken,
+) -> Result<Option<ServedQueue>, WorkerError> {
+    let mut complained = false;
+    loop {
+        match ServedQueue::look(shared, options).await {
+            Err(WorkerError::Petrel(error)) if error.retryable() => {
+                if !complained {
+                    let worker = &shared.name;
+                    tracing::warn!(worker, queue = %options.queue, %error, "the worker waits");
+                }
+                complained = true;
+            }
+            looked => return looked.map(Some),
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(None),
+            () = tokio::time::sleep(AGAIN) => {}
+        }
+    }
+}
+
+/// Listens for what happens to items whose attempts run, for ever.
+async fn listen(shared: &Shared) {
+    loop {
+        match shared.petrel.storage().hints().await {
+            Ok(mut hints) => {
+                while let Some(hint) = hints.next().await {
+                    shared.book.hint(&hint);
+                }
+            }
+            Err(error) => tracing::debug!(%error, "ends are heard of at the next sign of life"),
+        }
+        tokio::time::sleep(AGAIN).await;
     }
 }
 

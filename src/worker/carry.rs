@@ -201,7 +201,7 @@ async fn execute(
     let stop = tokio::select! {
         // Of one that stood still both are true, and somebody else may have begun meanwhile.
         biased;
-        reason = lease.keep(shared, delivery, (work, claim)) => Ok(reason),
+        reason = lease.keep(shared, delivery, (work, claim), entry.told()) => Ok(reason),
         ended = &mut running => Err(ended),
         () = timeout => Ok(StopReason::TimedOut),
         () = shared.grace_over.cancelled() => Ok(StopReason::Draining),

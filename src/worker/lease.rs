@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
+
 use super::{StopReason, builder::Shared};
 use crate::{
     models::Held,
@@ -51,16 +53,20 @@ impl Lease {
         self.ack_wait
     }
 
-    /// Gives signs of life for an attempt until it is to stop. Cancel-safe: a sign that was given and not
-    /// noted is found by the next.
+    /// Gives signs of life for an attempt until it is to stop; the next one at once when it is told that
+    /// something has happened. Cancel-safe: a sign that was given and not noted is found by the next.
     pub(super) async fn keep(
         &mut self,
         shared: &Shared,
         delivery: &Delivery,
         (work, claim): (&WorkId, u64),
+        told: &Notify,
     ) -> StopReason {
         loop {
-            tokio::time::sleep_until(self.next.min(self.until).into()).await;
+            tokio::select! {
+                () = tokio::time::sleep_until(self.next.min(self.until).into()) => {}
+                () = told.notified() => {}
+            }
             let left = self.until.saturating_duration_since(Instant::now());
             let beaten = tokio::time::timeout(left, self.beat(shared, delivery, (work, claim)));
             match beaten.await {

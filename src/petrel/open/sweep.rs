@@ -10,12 +10,15 @@ use futures::StreamExt;
 use crate::petrel::{Petrel, Result};
 use crate::{
     models::{CaseId, Record, WorkflowId},
-    storage::{Cursor, Open, OpenScope, Page, StorageError},
+    storage::{Cursor, MAX_PAGE, Open, OpenScope, Page, StorageError},
 };
 
 /// Number of entries that are looked at together, and of their cases at once.
 const TOGETHER: usize = 256;
 const AT_ONCE: usize = 16;
+
+/// The most incidents that are counted once a minute; of more, this is the number that is shown.
+const MOST_COUNTED: u64 = 100_000;
 
 /// Longest time of one look. The next one goes on where it has ended.
 const LONGEST: Duration = Duration::from_secs(20);
@@ -49,6 +52,22 @@ impl Petrel {
             }
         }
         Ok(offered)
+    }
+
+    /// Counts the open incidents of the index, for the metrics of this process.
+    pub(in crate::petrel) async fn count_incidents(&self) -> Result<()> {
+        let (incidents, mut count, mut after) = (OpenScope::Incidents { workflow: None }, 0, None);
+        loop {
+            let page = Page { first: MAX_PAGE, after };
+            let page = self.storage().open(&incidents, page).await?;
+            count += page.items.len() as u64;
+            after = page.end();
+            if !page.has_next || count >= MOST_COUNTED {
+                break;
+            }
+        }
+        self.inner.metrics.work().incidents_are_open(count);
+        Ok(())
     }
 
     async fn look_at_open(&self, open: impl Iterator<Item = Open>) -> Result<u64> {

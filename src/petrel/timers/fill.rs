@@ -1,6 +1,6 @@
 //! Arming of all timers, where the store of timers is another one than before, or lost what it had.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Instant};
 
 use futures::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
@@ -35,9 +35,16 @@ impl Petrel {
     pub(super) async fn fill_timers(self, shutdown: CancellationToken) {
         let filled = async {
             let (mut from, mut open) = (Position::default(), None);
+            let mut counted: Option<Instant> = None;
             loop {
                 if let Err(error) = self.fill_if_new().await {
                     tracing::warn!(%error, "timers may not all be armed; trying again");
+                }
+                if counted.is_none_or(|at| at.elapsed() > SWEEP_EVERY) {
+                    counted = Some(Instant::now());
+                    if let Err(error) = self.count_incidents().await {
+                        tracing::debug!(%error, "open incidents are not counted now");
+                    }
                 }
                 tokio::time::sleep(EVERY).await;
                 // One of all processes looks: whoever asks first, so another one where that one is gone.

@@ -232,3 +232,67 @@ async fn a_worker_whose_clock_is_wrong_takes_nothing_from_another() {
         second.stop().await;
     }
 }
+
+/// Two branches of a case are with two workers, each in an item that was handed over to it; both die. Other
+/// workers take both up, by the messages that the chains began with.
+#[tokio::test]
+async fn two_branches_whose_workers_die_both_go_on() {
+    let (_server, petrel) = system().await;
+    let step = |id: &str, from: &str, to: &str, queue: &str| {
+        json!({"id": id, "from_places": [from], "to_place": to,
+            "activity": {"queue": queue, "kind": id}})
+    };
+    let places = ["start", "a0", "a1", "a2", "b0", "b1", "b2", "end"];
+    let branches = definition(json!({
+        "id": "branches", "initial_place": "start", "places": places.map(|id| json!({"id": id})),
+        "transitions": [
+            {"id": "split", "from_places": ["start"], "auto": true,
+             "outputs": [{"place": "a0"}, {"place": "b0"}]},
+            step("a-one", "a0", "a1", "a"), step("a-two", "a1", "a2", "a"),
+            step("b-one", "b0", "b1", "b"), step("b-two", "b1", "b2", "b"),
+            {"id": "join", "inputs": [{"place": "a2"}, {"place": "b2"}], "auto": true,
+             "outputs": [{"place": "end"}]}
+        ]
+    }));
+    let stuck = Arc::<Ledger>::default();
+    let runtimes: Vec<_> = ["a", "b"]
+        .map(|branch| {
+            let mut options = QueueOptions::new(queue(branch));
+            options.ack_wait = Some(Duration::from_secs(1));
+            let (noted, one, two) =
+                (Arc::clone(&stuck), format!("{branch}-one"), format!("{branch}-two"));
+            let worker = Worker::builder(petrel.clone())
+                .queue(options)
+                .handle(kind(&one), |_: Attempt, _: Value| async { Ok::<_, WorkError>(json!({})) })
+                .handle(kind(&two), move |attempt: Attempt, _: Value| {
+                    noted.note(&attempt);
+                    std::future::pending::<std::result::Result<Value, WorkError>>()
+                })
+                .build()
+                .unwrap();
+            // Each on a runtime of its own, which is dropped with all that it does.
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+            runtime.spawn(async move { worker.run(CancellationToken::new()).await.unwrap() });
+            runtime
+        })
+        .into();
+    begun(&petrel, &branches, "c").await;
+    eventually("both are in their second", async || (stuck.len() == 2).then_some(())).await;
+    runtimes.into_iter().for_each(tokio::runtime::Runtime::shutdown_background);
+    let ledger = Arc::<Ledger>::default();
+    let kinds = ["a-one", "a-two", "b-one", "b-two"];
+    let others = ["a", "b"].map(|branch| {
+        let worker = noting(&petrel, &kinds, &ledger, Duration::ZERO);
+        Running::start(&petrel, worker.queue(QueueOptions::new(queue(branch))))
+    });
+    let records = until(&petrel, "branches", "c", CaseStatus::Completed).await;
+    let works = records.iter().filter_map(|record| record.value.work.as_ref());
+    let lost: std::collections::BTreeSet<_> =
+        works.filter(|work| work.ended.is_some()).map(|work| work.transition.to_string()).collect();
+    assert_eq!(lost, ["a-two", "b-two"].map(str::to_owned).into());
+    assert_eq!(ledger.len(), 2, "only the second ones were done again");
+    for running in others {
+        running.stop().await;
+    }
+    is_whole(&petrel).await;
+}

@@ -8,6 +8,7 @@ mod killed;
 mod lost;
 mod open;
 mod present;
+mod raced;
 mod shown;
 mod soaked;
 mod stops;

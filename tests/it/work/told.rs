@@ -1,7 +1,5 @@
 //! Attempts as their handlers see them: progress, limits of time, and the reasons to stop.
 
-use std::collections::BTreeSet;
-
 use stormpetrel::{petrel::Change, storage::nats::NatsStorage, testing::FaultyStorage};
 
 use super::*;
@@ -164,7 +162,14 @@ async fn an_attempt_that_takes_too_long_fails_though_its_code_goes_on() {
     is_whole(&petrel).await;
 }
 
-/// Two activities are offered the same token: the loser hears of it, and its item is gone.
+/// Signs of life are as far apart here that nothing is heard of by them.
+fn rare() -> QueueOptions {
+    let mut options = QueueOptions::new(queue("default"));
+    options.ack_wait = Some(Duration::from_secs(3_600));
+    options
+}
+
+/// Two activities are offered the same token: the loser hears of it at once, and its item is gone.
 #[tokio::test]
 async fn whoever_loses_a_race_of_two_activities_is_told() {
     let (_server, petrel) = system().await;
@@ -178,7 +183,7 @@ async fn whoever_loses_a_race_of_two_activities_is_told() {
     let (said, begins) = (Said::default(), Arc::<tokio::sync::Notify>::default());
     let (told, waits) = (Arc::clone(&said), Arc::clone(&begins));
     let worker = Worker::builder(petrel.clone())
-        .queue(short())
+        .queue(rare())
         .handle(kind("slow"), move |attempt: Attempt, _: Value| {
             let (told, begins) = (Arc::clone(&told), Arc::clone(&begins));
             async move {
@@ -206,148 +211,59 @@ async fn whoever_loses_a_race_of_two_activities_is_told() {
     is_whole(&petrel).await;
 }
 
-/// A cancel and a result at the same moment: one of them is in the log, and the other's caller is told so.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_a_cancel_and_a_result_one_wins_and_the_other_is_told() {
+/// Whoever's word it is, and from whatever process: each worker is told why, and none waits for its next beat.
+#[tokio::test]
+async fn attempts_that_others_end_are_told_at_once() {
     let (server, petrel) = system().await;
     let other = petrel_at(server.url()).await;
-    let mut won = BTreeSet::new();
-    for number in 0..40 {
-        let id = format!("c{number}");
-        begun(&petrel, &steps(1, json!({})), &id).await;
-        let work = item("steps", &id, 1);
-        let start = stormpetrel::petrel::StartWork {
-            work: work.clone(),
-            over: None,
-            worker: "w".to_owned(),
-            lease: LEASE,
-            start: 1,
-        };
-        other.begin_work(start).await.unwrap();
-        let done =
-            stormpetrel::engine::Answered { outcome: None, result: json!({}), hand_over: None };
-        let (of, name) = (workflow("steps"), case(&id));
-        // One of them begins some time later, another one each time.
-        let (wait, cancels_late) = (Duration::from_micros(150 * number), number % 2 == 0);
-        let late = async |is_late: bool| {
-            if is_late {
-                tokio::time::sleep(wait).await;
+    let (said, begins) = (Said::default(), Said::default());
+    let (told, noted) = (Arc::clone(&said), Arc::clone(&begins));
+    let worker = Worker::builder(petrel.clone()).queue(rare()).handle(
+        kind("step0"),
+        move |attempt: Attempt, _: Value| {
+            let (told, noted) = (Arc::clone(&told), Arc::clone(&noted));
+            async move {
+                say(&noted, attempt.work().case.to_string());
+                attempt.stopped().await;
+                let reason = attempt.stop_reason().unwrap().as_str();
+                say(&told, format!("{} {reason}", attempt.work().case));
+                Ok::<_, WorkError>(json!({}))
             }
-        };
-        let cancel = async {
-            late(cancels_late).await;
-            petrel.cancel(&of, &name, Change::default()).await
-        };
-        let complete = async {
-            late(!cancels_late).await;
-            other.complete_work(&work, Some(1), done, Change::default()).await
-        };
-        let (cancelled, completed) = tokio::join!(cancel, complete);
-        let now = petrel.case(&of, &name).await.unwrap();
-        let status = match (cancelled, completed) {
-            (Ok(_), Err(error)) => {
-                assert!(error.to_string().contains("cancelled"), "{error}");
-                CaseStatus::Cancelled
-            }
-            (Err(error), Ok(_)) => {
-                assert!(error.to_string().contains("completed"), "{error}");
-                CaseStatus::Completed
-            }
-            both => panic!("{both:?}"),
-        };
-        assert_eq!(now.status, status);
-        won.insert(status.as_str());
-        assert_eq!(history(&petrel, "steps", &name).await.len(), 3);
+        },
+    );
+    let running = Running::start(&petrel, worker);
+    let definition = steps(1, json!({"deadline": "1s"}));
+    begun(&petrel, &definition, "late").await;
+    petrel.create_workflow(steps(1, json!({})), ExpectedVersion::Any).await.unwrap();
+    for id in ["cancelled", "completed"] {
+        begun(&petrel, &steps(1, json!({})), id).await;
     }
-    assert_eq!(won.len(), 2, "both happened: {won:?}");
+    eventually("all begin", async || (begins.lock().unwrap().len() == 3).then_some(())).await;
+    other.cancel(&workflow("steps"), &case("cancelled"), Change::default()).await.unwrap();
+    let done = stormpetrel::engine::Answered { outcome: None, result: json!({}), hand_over: None };
+    let work = item("steps", "completed", 1);
+    other.complete_work(&work, None, done, Change::default()).await.unwrap();
+    eventually("all are told", async || (said.lock().unwrap().len() == 3).then_some(())).await;
+    let mut said = said.lock().unwrap().clone();
+    said.sort();
+    assert_eq!(said, ["cancelled cancelled", "completed withdrawn", "late timed out"]);
+    running.stop().await;
     is_whole(&petrel).await;
 }
 
-/// A case whose item waits for its next attempt is cancelled at once, and nothing of it comes again.
+/// The server is away when a worker starts: it waits, and works when that is back.
 #[tokio::test]
-async fn a_case_that_waits_for_its_next_attempt_is_cancelled_at_once() {
-    let (_server, petrel) = system().await;
-    let retry = json!({"retry": {"attempts": 3, "first": "1h"}});
-    begun(&petrel, &steps(1, retry), "c").await;
+async fn a_worker_that_starts_while_the_server_is_away_works_when_it_is_back() {
+    let (mut server, petrel) = system().await;
+    begun(&petrel, &steps(1, json!({})), "c").await;
+    server.kill().await;
     let worker = Worker::builder(petrel.clone())
         .queue(short())
-        .handle(kind("step0"), |_: Attempt, _: Value| async {
-            Err::<Value, _>(WorkError::new("DOWN", ""))
-        });
+        .handle(kind("step0"), |_: Attempt, _: Value| async { Ok::<_, WorkError>(json!({})) });
     let running = Running::start(&petrel, worker);
-    let (of, id) = (workflow("steps"), case("c"));
-    eventually("it waits", async || {
-        let now = petrel.case(&of, &id).await.unwrap();
-        now.items[0].wait.is_some().then_some(())
-    })
-    .await;
-    let done = petrel.cancel(&of, &id, Change::default()).await.unwrap();
-    assert_eq!((done.case.status, done.case.items.len()), (CaseStatus::Cancelled, 0));
-    running.stop().await;
-    is_whole(&petrel).await;
-}
-
-/// A thousand items fail at the same second: their next attempts are spread over the whole delay.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn attempts_after_a_common_failure_are_spread() {
-    let petrel = Petrel::new(Arc::new(stormpetrel::storage::MemoryStorage::new()));
-    let retry = json!({"retry": {"attempts": 2, "first": "50s"}});
-    for number in 0..1_000 {
-        begun(&petrel, &steps(1, retry.clone()), &format!("c{number}")).await;
-    }
-    let worker = Worker::builder(petrel.clone())
-        .queue(QueueOptions::new(queue("default")))
-        .handle(kind("step0"), |_: Attempt, _: Value| async {
-            Err::<Value, _>(WorkError::new("DOWN", ""))
-        });
-    let running = Running::start(&petrel, worker);
-    let mut tenths = [0; 10];
-    for number in 0..1_000 {
-        let failed = eventually("it fails", async || {
-            let records = history(&petrel, "steps", &case(&format!("c{number}"))).await;
-            records.into_iter().find(|record| record.value.kind == RecordKind::Failed)
-        })
-        .await;
-        let wait = failed.value.items[0].wait.as_ref().unwrap().until - failed.value.time;
-        tenths[usize::try_from(wait.num_seconds()).unwrap().min(49) / 5] += 1;
-    }
-    // Each has 100; a binomial one below 50 or above 150 is five standard deviations away.
-    assert!(tenths.iter().all(|count| (50..=150).contains(count)), "{tenths:?}");
-    running.stop().await;
-}
-
-/// Two operators have the same incident tried again at the same moment: its work is done once.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_incident_that_two_people_retry_is_tried_once() {
-    let (server, petrel) = system().await;
-    let other = petrel_at(server.url()).await;
-    let ledger = Arc::<Ledger>::default();
-    for number in 0..10 {
-        let id = format!("c{number}");
-        begun(&petrel, &steps(1, json!({})), &id).await;
-        let failure = stormpetrel::models::Failure {
-            code: "X".to_owned(),
-            is_final: true,
-            ..Default::default()
-        };
-        petrel.fail_work(&item("steps", &id, 1), None, failure, Change::default()).await.unwrap();
-        let (of, name) = (workflow("steps"), case(&id));
-        let (one, two) = tokio::join!(
-            petrel.retry_incident(&of, &name, 1, Change::default()),
-            other.retry_incident(&of, &name, 1, Change::default())
-        );
-        let late = match (one, two) {
-            (Ok(_), Err(late)) | (Err(late), Ok(_)) => late,
-            both => panic!("{both:?}"),
-        };
-        assert!(late.to_string().contains("is over"), "{late}");
-    }
-    let running = Running::start(&petrel, noting(&petrel, &["step0"], &ledger, Duration::ZERO));
-    for number in 0..10 {
-        until(&petrel, "steps", &format!("c{number}"), CaseStatus::Completed).await;
-    }
-    assert_eq!(ledger.len(), 10);
-    ledger.is_once_a_claim();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    server.restart().await;
+    until(&petrel, "steps", "c", CaseStatus::Completed).await;
     running.stop().await;
     is_whole(&petrel).await;
 }
