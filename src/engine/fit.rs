@@ -112,9 +112,7 @@ pub fn fit(record: &mut Record, before: Option<&Case>, limits: Limits) -> Result
     let was: Vec<_> = replaced(record, before).collect();
     check_notes(&record.metadata, limits)?;
     record.produced.iter().try_for_each(|token| check_carried(token, &was))?;
-    // No view message is longer than the record with all that it leaves to earlier ones.
-    let left_out = record.produced.iter().flat_map(|token| earlier(record, token, before));
-    let most = record_length(record) + left_out.map(entry_length).sum::<usize>();
+    let most = length_with_all(record, before);
     if most > limits.message / 64 {
         let memory = was.iter().map(|token| token.carried_memory()).sum();
         record.produced.iter().try_for_each(|token| check_memory(token, memory, limits))?;
@@ -162,6 +160,18 @@ pub fn fit(record: &mut Record, before: Option<&Case>, limits: Limits) -> Result
     let tokens = (record.produced.len(), record.marking.0.len());
     let what = format!("{what}, with {} tokens changed and {} alive,", tokens.0, tokens.1);
     Err(Excess::Size { what, size, limit: room })
+}
+
+/// Returns true if a record that fitted, and has got a little more of anything but tokens and notes, fits so
+/// easily that nothing has to be left out of it.
+pub(super) fn fits_still(record: &Record, before: Option<&Case>, limits: Limits) -> bool {
+    length_with_all(record, before) <= limits.message / 64
+}
+
+/// The bytes of a record with all that it leaves to earlier ones: no view message is longer.
+fn length_with_all(record: &Record, before: Option<&Case>) -> usize {
+    let left_out = record.produced.iter().flat_map(|token| earlier(record, token, before));
+    record_length(record) + left_out.map(entry_length).sum::<usize>()
 }
 
 /// Checks that so many tokens of so many bytes are not too much for one record, before they

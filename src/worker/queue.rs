@@ -161,7 +161,8 @@ impl ServedQueue {
             asks.asked[class] = 0;
             match taken {
                 Ok(taken) => {
-                    asks.has[class] = taken.len() >= most;
+                    let waits = taken.last().is_some_and(|last| last.behind > 0);
+                    asks.has[class] = taken.len() >= most && waits;
                     for delivery in taken {
                         match Arc::clone(&slots).try_acquire_owned() {
                             Ok(slot) => self.begin(&shared, slot, &tasks, delivery),
@@ -171,6 +172,8 @@ impl ServedQueue {
                             }
                         }
                     }
+                    // What has come begins before more is asked for.
+                    tokio::task::yield_now().await;
                 }
                 Err(error) => {
                     asks.has[class] = false;
@@ -224,7 +227,7 @@ struct Asks {
     draw: Draw,
     /// Number of items that the open request of each class asks for.
     asked: [usize; 3],
-    /// True of a class that may have more than it gave: it takes part in the draw. The others have one
+    /// True of a class that has more than it gave: it takes part in the draw. The others have one
     /// request open, that waits.
     has: [bool; 3],
 }

@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{
     engine::{
-        Act, Answered, Bounds, Budget, Claim, HandOver, Net, Refused, complete, fail, give_back,
-        retry,
+        Act, Answered, Bounds, Budget, Claim, HandOver, Limits, Net, Refused, complete, fail,
+        give_back, retry,
     },
     models::{
         CaseStatus, Ended, Failure, Held, IncidentAbout, IncidentCode, KindId, QueueId, Record,
@@ -178,6 +178,47 @@ fn the_next_item_of_the_queue_is_handed_over_with_the_end_of_one() {
     assert_eq!(record.work.as_ref().unwrap().next, None, "another queue's");
     run.append(record);
     assert_eq!((run.case.items[0].number, run.case.items[0].claim), (3, 0));
+}
+
+#[test]
+fn what_a_record_has_no_room_for_is_not_handed_over_and_takes_nothing_from_it() {
+    let transitions = json!([
+        {"id": "one", "from_places": ["p0"], "to_place": "p1", "activity": {}},
+        {"id": "two", "from_places": ["p1"], "to_place": "end", "activity": {}}
+    ]);
+    let mut run = working(transitions, &["p0", "p1", "end"]);
+    run.begin(1);
+    let (budget, act) = (Budget::default(), run.act());
+    let decide = |message: usize, hands: bool| {
+        let hand_over = hands.then(|| HandOver {
+            queue: QueueId::new("default").unwrap(),
+            class: WorkClass::Normal,
+            kinds: vec![KindId::new("two").unwrap()],
+            held: run.case.items[0].lease(),
+            lease: None,
+        });
+        let answer = Answered { outcome: None, result: json!({}), hand_over };
+        let bounds = Bounds { limits: Limits { message }, budget: &budget };
+        complete(&run.net, &run.case, of(1, 1), answer, &act, bounds)
+    };
+    let mut found = [0; 3];
+    for message in (500..6_000).step_by(20).chain([200_000]) {
+        let (alone, handed) = (decide(message, false), decide(message, true));
+        let Ok(alone) = alone else {
+            assert_eq!(handed, alone);
+            found[0] += 1;
+            continue;
+        };
+        let mut handed = handed.unwrap();
+        let next = handed.work.as_mut().unwrap().next.take();
+        found[if next.is_some() { 2 } else { 1 }] += 1;
+        if next.is_some() {
+            handed.items.clone_from(&alone.items);
+        }
+        let is_whole = handed.recent.len() == run.case.chain.recent.len();
+        assert!(handed == alone || (next.is_some() && !is_whole), "{message}: {handed:?}");
+    }
+    assert!(found.iter().all(|count| *count > 0), "{found:?}");
 }
 
 #[test]

@@ -2,7 +2,10 @@
 
 use chrono::TimeDelta;
 
-use crate::engine::{Act, Limits, Net, fit::fit};
+use crate::engine::{
+    Act, Limits, Net,
+    fit::{fit, fits_still},
+};
 use crate::models::{
     Case, CaseStatus, Held, IncidentAbout, Item, KindId, Next, QueueId, Record, WorkClass,
 };
@@ -52,8 +55,8 @@ pub(super) fn hand_over(
     let found =
         record.items.iter().position(|item| is_new(item) && is_of_queue(item) && !is_stopped(item));
     let (Some(found), Some(_)) = (found, &record.work) else { return };
-    let without = record.clone();
     let item = &mut record.items[found];
+    let before_it = item.clone();
     (item.claim, item.attempt) = (item.claim + 1, item.attempt + 1);
     item.run(act, over.lease);
     item.held = Some(over.held.clone());
@@ -66,7 +69,17 @@ pub(super) fn hand_over(
     if let Some(work) = &mut record.work {
         work.next = Some(next);
     }
-    if fit(record, Some(before), limits).is_err() {
-        *record = without;
+    if fits_still(record, Some(before), limits) {
+        return;
+    }
+    // What does not fit loses some of what it has, and then it is not handed over.
+    let mut fitted = record.clone();
+    if fit(&mut fitted, Some(before), limits).is_ok() {
+        *record = fitted;
+        return;
+    }
+    record.items[found] = before_it;
+    if let Some(work) = &mut record.work {
+        work.next = None;
     }
 }

@@ -91,6 +91,18 @@ impl State {
         }
         part
     }
+
+    /// Time at which the oldest of those that are still open was opened. Those before it are forgotten: a
+    /// task that woke for each would wake as often as items open.
+    fn oldest(&mut self) -> Option<Instant> {
+        while let Some((since, open)) = self.order.front() {
+            if self.opened.get(open) == Some(since) {
+                return Some(*since);
+            }
+            self.order.pop_front();
+        }
+        None
+    }
 }
 
 impl Notes {
@@ -161,7 +173,7 @@ impl Inner {
                 }
                 let age = if state.hurries { Duration::ZERO } else { NOTED_AFTER };
                 let part = state.part(age);
-                (part, state.order.front().map(|(since, _)| *since + age))
+                (part, state.oldest().map(|since| since + age))
             };
             if part.opened.is_empty() && part.ended.is_empty() {
                 drop(turn);
@@ -245,5 +257,34 @@ impl Inner {
                 return;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::QueueId;
+
+    fn item(item: u64) -> Open {
+        let queue = QueueId::new("default").unwrap();
+        let (workflow, case) = (WorkflowId::new("w").unwrap(), CaseId::new("k").unwrap());
+        Open::Item { queue, workflow, case, item }
+    }
+
+    #[test]
+    fn what_is_over_wakes_nobody() {
+        let notes = Notes::default();
+        (1..=3).for_each(|number| notes.opened(item(number)));
+        notes.ended(item(1), false);
+        notes.ended(item(2), false);
+        let mut state = notes.state();
+        let third = state.opened[&item(3)];
+        assert_eq!(state.oldest(), Some(third));
+        assert_eq!(state.order.len(), 1);
+        drop(state);
+        // Opened anew, it is as old as that.
+        notes.opened(item(3));
+        let mut state = notes.state();
+        assert!(state.oldest() > Some(third));
     }
 }

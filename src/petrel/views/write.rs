@@ -115,7 +115,9 @@ impl Views {
                 false => self.write_keys(slot, (&keys, writing.begun), case).await,
             }
         };
-        let (written, armed) = tokio::join!(written, self.write_waiting(before, record, case));
+        // What others wait for goes first.
+        let waiting = self.write_waiting(before, record, case);
+        let (armed, written) = tokio::join!(waiting, written);
         let failed = mended.and(written).err();
         if let Err(error) = &armed {
             self.metrics.view_failed();

@@ -104,11 +104,13 @@ impl State {
         let mut taken = Vec::with_capacity(ready.len());
         for number in ready {
             self.put_off(number, later(now, settings.ack_wait));
+            let behind = self.part(&part.0, part.1).waiting.len() as u64;
             if let Some(entry) = self.entries.get_mut(&number) {
                 entry.deliveries += 1;
                 taken.push(Delivery {
                     offer: entry.offer.clone(),
                     deliveries: entry.deliveries,
+                    behind,
                     published: entry.published,
                     receipt: Receipt(format!("{number} {}", entry.deliveries)),
                 });

@@ -375,6 +375,11 @@ pub(super) fn view_headers(
     headers
 }
 
+/// The case that a view message is of.
+pub(super) fn case_of(message: &async_nats::Message) -> Option<CaseId> {
+    CaseId::new(message.headers.as_ref()?.get(CASE)?.as_str()).ok()
+}
+
 /// Adds the headers of a marker. `moved_to` is the place of its token now, if it is alive.
 pub(super) fn add_marker_headers(
     headers: &mut HeaderMap,

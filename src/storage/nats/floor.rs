@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use async_nats::jetstream::{self, stream::Stream};
 use bytes::Bytes;
-use futures::future::try_join_all;
+use futures::{Stream as Messages, StreamExt, future::try_join_all};
 
 use super::{
     Link, NatsStorageConfig, Subjects, append::Append, codec, direct::Many, group::Group,
@@ -14,6 +14,9 @@ use crate::{
     models::{CaseId, LogSequence, PlaceId, RecordKind, TokenId, WorkflowId},
     storage::{Result, StorageError},
 };
+
+/// End of its prefix.
+const APART: &str = "-floor";
 
 /// Plain JetStream calls of async-nats on two streams that are set up like the product's, with
 /// subjects and bodies like its own. A clone shares the connection.
@@ -35,7 +38,7 @@ impl Floor {
     /// Connects, and makes the two streams.
     pub async fn connect(config: &NatsStorageConfig) -> Result<Self> {
         let config = NatsStorageConfig {
-            prefix: format!("{}-floor", config.prefix),
+            prefix: format!("{}{APART}", config.prefix),
             log_stream: format!("{}_FLOOR", config.log_stream),
             marking_stream: format!("{}_FLOOR", config.marking_stream),
             ..config.clone()
@@ -67,6 +70,21 @@ impl Floor {
     /// The streams that it uses.
     pub fn streams(config: &NatsStorageConfig) -> [String; 2] {
         [format!("{}_FLOOR", config.log_stream), format!("{}_FLOOR", config.marking_stream)]
+    }
+
+    /// The cases of the product beside it whose tokens come to a place, each as the server gets the token's
+    /// view message. Nothing of it is acknowledged, and no consumer keeps count of it.
+    pub async fn arrivals(
+        &self,
+        workflow: &WorkflowId,
+        place: &PlaceId,
+    ) -> Result<impl Messages<Item = CaseId> + Send + 'static> {
+        let prefix = self.config.prefix.strip_suffix(APART).unwrap_or(&self.config.prefix);
+        let subject = Subjects::new(prefix).tokens(workflow, Some(place));
+        let messages = self.link.client.subscribe(subject).await.map_err(lost)?;
+        // Until the server has heard of it, nothing comes.
+        self.link.client.flush().await.map_err(lost)?;
+        Ok(messages.filter_map(|message| std::future::ready(codec::case_of(&message))))
     }
 
     /// One publish to the log, acknowledged.

@@ -23,6 +23,8 @@ pub(in crate::storage::nats) struct Delivered {
     pub message: RawMessage,
     /// Number of times that it was given out, as far as the consumer remembers.
     pub deliveries: u64,
+    /// Number of messages that the consumer had not given out yet.
+    pub pending: u64,
     pub receipt: Receipt,
 }
 
@@ -131,8 +133,8 @@ impl Inner {
             // Without it, nothing would be known of the message, and nothing could be said.
             let Some(reply) = message.reply.clone() else { continue };
             let message = jetstream::Message { message, context: self.jetstream.clone() };
-            let (sequence, timestamp, deliveries) = match message.info() {
-                Ok(info) => (info.stream_sequence, info.published, info.delivered),
+            let (sequence, timestamp, deliveries, pending) = match message.info() {
+                Ok(info) => (info.stream_sequence, info.published, info.delivered, info.pending),
                 Err(error) => {
                     tracing::warn!(%error, subject = %message.subject, "a message came from nowhere");
                     continue;
@@ -149,7 +151,7 @@ impl Inner {
             };
             let deliveries = u64::try_from(deliveries).unwrap_or(1);
             let receipt = answer::receipt(sequence, &reply);
-            match source.read(Delivered { message, deliveries, receipt }) {
+            match source.read(Delivered { message, deliveries, pending, receipt }) {
                 Ok(item) => items.push(item),
                 Err(reason) => {
                     let (stream, item) = (source.names().0, S::ITEM);

@@ -50,9 +50,9 @@ impl Source for Class<'_> {
     }
 
     fn read(&self, delivered: Delivered) -> std::result::Result<Delivery, String> {
-        let Delivered { message, deliveries, receipt } = delivered;
+        let Delivered { message, deliveries, pending: behind, receipt } = delivered;
         let offer = codec::decode(&message, &self.inner.subjects)?;
-        Ok(Delivery { offer, deliveries, published: message.timestamp, receipt })
+        Ok(Delivery { offer, deliveries, behind, published: message.timestamp, receipt })
     }
 }
 

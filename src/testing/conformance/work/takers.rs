@@ -21,6 +21,7 @@ pub(super) const BEHAVIOURS: &[Behaviour<Work>] = &[
     behaviour!(one_who_waits_is_woken_by_what_is_offered_meanwhile),
     behaviour!(no_more_offers_come_than_were_asked_for),
     behaviour!(what_is_there_comes_without_waiting_for_more),
+    behaviour!(a_delivery_tells_of_what_waits_behind_it),
     behaviour!(work_that_is_given_back_comes_again_after_its_delay),
     behaviour!(what_a_taker_leaves_comes_to_another_one_and_what_he_extends_does_not),
     behaviour!(an_acknowledgement_of_an_earlier_delivery_ends_the_offer),
@@ -70,6 +71,18 @@ pub async fn what_is_there_comes_without_waiting_for_more(work: &Work) {
     for delivery in &taken {
         work.acknowledge(delivery).await.unwrap();
     }
+}
+
+/// So that nobody has to ask who has taken the last one.
+pub async fn a_delivery_tells_of_what_waits_behind_it(work: &Work) {
+    let queue = queue_id("work-behind");
+    let taker = Taker::new(work, &queue);
+    work.offer(&offers(&queue, 0..5)).await.unwrap();
+    assert_eq!(taker.one().await.behind, 4);
+    assert_eq!(taker.take(4).await[3].behind, 0);
+    work.offer(slice::from_ref(&offer(&queue, 5))).await.unwrap();
+    assert_eq!(taker.one().await.behind, 0, "those that are given out do not wait");
+    work.withdraw(&offers(&queue, 0..6)).await.unwrap();
 }
 
 /// The same, to whoever takes then, and as often as it is given back.
