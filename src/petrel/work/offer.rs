@@ -177,7 +177,9 @@ impl Views {
         now: DateTime<Utc>,
     ) -> std::result::Result<bool, StorageError> {
         let Some(running) = &item.running else { return Ok(false) };
-        if now - running.since < UNHEARD {
+        // Its record counts as the first sign of life.
+        let first = running.lease.map_or(UNHEARD, TimeDelta::milliseconds);
+        if now - running.since < first {
             return Ok(true);
         }
         let lease = item.lease();
