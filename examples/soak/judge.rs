@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use anyhow::Context;
 use stormpetrel::audit::{AuditScope, AuditWatcher, Finding};
 use tokio::time::{Instant, sleep};
 
@@ -26,6 +27,7 @@ const LEAST_REFUSED: u64 = 100;
 
 /// Longest time for the queue to be empty once every case has settled, and the time between two looks.
 const QUEUE_EMPTIES: Duration = Duration::from_secs(120);
+const SAY_EVERY: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 impl Soak {
@@ -42,6 +44,7 @@ impl Soak {
         let fault = (left > 0).then(|| format!("{left} messages are left"));
         self.report.check("the queue is empty once every case has settled", left, fault);
         self.workers.stop().await;
+        self.caught_up(options.patience).await?;
         println!("auditing");
         self.check_audit().await?;
         println!("reading the log and the ledger");
@@ -106,6 +109,34 @@ impl Soak {
         let faults = found.map(ToOwned::to_owned).chain(unready);
         self.report.check("the process that serves found nothing and is ready", audits, faults);
         Ok(())
+    }
+
+    /// Waits until the process that serves has looked at the views of all that the kills may have taken.
+    async fn caught_up(&mut self, patience: Duration) -> anyhow::Result<()> {
+        let (begun, mut said) = (Instant::now(), None);
+        let lag = loop {
+            let lag = self.reconciler_lag().await?;
+            if lag == 0 || begun.elapsed() >= patience {
+                break lag;
+            }
+            if said.is_none_or(|at: Instant| at.elapsed() > SAY_EVERY) {
+                println!("the reconciler has {lag} records left");
+                said = Some(Instant::now());
+            }
+            sleep(LOOK_EVERY).await;
+        };
+        let seen = format!("{:.0} s after the end", begun.elapsed().as_secs_f64());
+        let fault = (lag > 0).then(|| format!("{lag} records are left to be looked at"));
+        self.report.check("the reconciler has come through", seen, fault);
+        Ok(())
+    }
+
+    async fn reconciler_lag(&self) -> anyhow::Result<u64> {
+        let (http, server) = (&self.driver.http, &self.driver.server);
+        let metrics = http.get(format!("http://{server}/metrics")).send().await?.text().await?;
+        let lag =
+            metrics.lines().find_map(|line| line.strip_prefix("petrel_reconciler_lag_records "));
+        Ok(lag.context("no metric of the reconciler")?.trim().parse()?)
     }
 
     /// Checks that nothing of the intruder's was taken.

@@ -1,5 +1,6 @@
 //! Token views: written after a commit, mended where they are behind.
 
+mod batch;
 pub(in crate::petrel) mod behind;
 mod checkpoints;
 pub(in crate::petrel) mod gone_back;

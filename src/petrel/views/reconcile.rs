@@ -2,7 +2,7 @@
 //! writer did not come to it.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::BTreeSet,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -10,20 +10,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
+use crate::models::LogSequence;
 use crate::petrel::{
-    Error, Petrel, Repaired, Result,
+    Petrel, Repaired, Result,
     views::Views,
+    views::batch::Touched,
     views::checkpoints::Checkpoints,
-    views::rebuild::{Item, Tally},
+    views::rebuild::Item,
     views::settled::{SETTLED_AFTER, Settled},
-    views::unseen::{self, Key},
-};
-use crate::{
-    models::{CaseId, LogSequence, Record, WorkflowId},
-    storage::{LogRange, LogScope, StorageError},
 };
 
 /// Time between two looks at the log.
@@ -35,14 +31,12 @@ const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 /// under way when a process or the server died.
 const LOOK_BACK: u64 = 10_000;
 
-/// Number of records that are handled together, and of cases at once.
-const BATCH: usize = 1_024;
-const AT_ONCE: usize = 16;
-
 /// The records whose views this process has written itself.
 #[derive(Debug, Default)]
 pub(in crate::petrel) struct Confirmed {
     followed: AtomicBool,
+    /// True as long as something is to be looked at that the store may have lost.
+    catches_up: AtomicBool,
     records: Mutex<Records>,
 }
 
@@ -55,6 +49,11 @@ struct Records {
 }
 
 impl Confirmed {
+    /// Returns true if this process looks at what the store may have lost, and has not come to the end.
+    pub(in crate::petrel) fn catches_up(&self) -> bool {
+        self.catches_up.load(Ordering::Relaxed)
+    }
+
     fn records(&self) -> MutexGuard<'_, Records> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -71,7 +70,11 @@ impl Confirmed {
     }
 
     /// The first sequence after `done` and up to `to` that is not confirmed.
-    fn first_open(&self, done: Option<LogSequence>, to: LogSequence) -> Option<LogSequence> {
+    pub(super) fn first_open(
+        &self,
+        done: Option<LogSequence>,
+        to: LogSequence,
+    ) -> Option<LogSequence> {
         let sequences = &self.records().sequences;
         let mut first = LogSequence::after(done);
         while first <= to && sequences.contains(&first) {
@@ -80,7 +83,7 @@ impl Confirmed {
         (first <= to).then_some(first)
     }
 
-    fn contains(&self, sequence: LogSequence) -> bool {
+    pub(super) fn contains(&self, sequence: LogSequence) -> bool {
         self.records().sequences.contains(&sequence)
     }
 
@@ -94,9 +97,6 @@ impl Confirmed {
         *self.records() = Records { sequences: BTreeSet::new(), reconnects };
     }
 }
-
-/// Registers to look at, by case.
-type Touched = HashMap<(WorkflowId, CaseId), BTreeSet<Key>>;
 
 impl Petrel {
     /// Follows the log and mends views until `shutdown`. Run it in every process that
@@ -125,7 +125,14 @@ impl Petrel {
             }
         }
         inner.views.confirmed.followed.store(false, Ordering::Relaxed);
+        inner.views.confirmed.catches_up.store(false, Ordering::Relaxed);
         inner.views.confirmed.forget(0);
+    }
+
+    /// Returns true if this process runs the reconciler, and that has not come through what a crash of the
+    /// server may have taken.
+    pub(crate) fn catches_up(&self) -> bool {
+        self.inner.views.confirmed.catches_up()
     }
 
     /// Looks at the views of all records after the log sequence `done`, of any age, and mends
@@ -196,6 +203,7 @@ impl Follower {
         let store = Store { reconnects: storage.reconnects(), generation };
         let is_shorter = last < self.settled.last();
         if !self.has_begun || self.is_another || store != self.store || is_shorter {
+            views.confirmed.catches_up.store(true, Ordering::Relaxed);
             self.begin(views, last).await?;
             self.store = store;
         }
@@ -231,7 +239,9 @@ impl Follower {
             self.earlier_view = None;
         }
         let is_done = self.contended.is_empty() && self.contended_views.is_empty();
-        if is_done && self.view.is_none() && self.earlier_view.is_none() {
+        let is_through = self.view.is_none() && self.earlier_view.is_none();
+        views.confirmed.catches_up.store(!is_through, Ordering::Relaxed);
+        if is_done && is_through {
             self.is_another = !self.checkpoints.note(storage.as_ref(), self.done).await?;
         }
         let number = |sequence: Option<LogSequence>| sequence.map_or(0, LogSequence::get);
@@ -304,97 +314,4 @@ fn tell(Repaired { mended, ahead, unknown, unknown_subjects, .. }: Repaired) {
     if mended > 0 {
         tracing::warn!(mended, ahead, "the view had what the log has not got");
     }
-}
-
-/// Result of a batch of records.
-struct Batch {
-    /// The last record that it came to.
-    upto: LogSequence,
-    repaired: Repaired,
-    /// Registers that others wrote all the time; they are to be looked at again.
-    contended: Touched,
-}
-
-impl Views {
-    /// Looks at a batch of records after `done` and up to `to`.
-    async fn reconcile_batch(
-        &self,
-        done: Option<LogSequence>,
-        to: LogSequence,
-        skip_confirmed: bool,
-    ) -> Result<Batch> {
-        let first = match skip_confirmed {
-            true => self.confirmed.first_open(done, to),
-            false => Some(LogSequence::after(done)),
-        };
-        let mut repaired = Repaired::default();
-        let Some(first) = first else {
-            return Ok(Batch { upto: to, repaired, contended: Touched::new() });
-        };
-        let mut records =
-            self.reader.storage.history(LogScope::All, LogRange::from(first)).await?.take(BATCH);
-        let (mut touched, mut waiting, mut upto, mut count) =
-            (Touched::new(), BTreeSet::new(), to, 0);
-        let mut unreadable = Vec::new();
-        while let Some(record) = records.next().await {
-            count += 1;
-            match record {
-                Ok(record) if record.sequence > to => break,
-                Ok(record) => {
-                    if count == BATCH {
-                        upto = record.sequence;
-                    }
-                    if !(skip_confirmed && self.confirmed.contains(record.sequence)) {
-                        touch(&mut touched, &record.value);
-                        if unseen::has_waited(&record.value) {
-                            waiting.insert((record.value.workflow, record.value.case));
-                        }
-                    }
-                }
-                Err(error @ StorageError::Corrupt { .. }) => {
-                    if let (StorageError::Corrupt { sequence, .. }, BATCH) = (&error, count) {
-                        upto = *sequence;
-                    }
-                    unreadable.push(error);
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        for error in self.reader.not_put_aside(unreadable).await? {
-            tracing::warn!(%error, "the reconciler passes over a record");
-            repaired.failed += 1;
-        }
-        let (mended, contended) = self.repair_touched(touched).await?;
-        repaired += mended;
-        self.mend_waiting_in(waiting).await?;
-        Ok(Batch { upto, repaired, contended })
-    }
-
-    /// Looks at these registers. Returns those that others wrote all the time.
-    async fn repair_touched(&self, touched: Touched) -> Result<(Repaired, Touched)> {
-        let mut repairs = stream::iter(touched)
-            .map(|(key, registers)| async move {
-                let wanted = registers.iter().cloned().collect();
-                let repaired = self.repair_some(&key.0, &key.1, wanted).await;
-                (key, registers, repaired)
-            })
-            .buffer_unordered(AT_ONCE);
-        let (mut tally, mut contended) = (Tally::ending(), Touched::new());
-        while let Some((key, registers, repaired)) = repairs.next().await {
-            match repaired {
-                Err(error @ Error::ViewsContended { .. }) => {
-                    tracing::debug!(%error, "looked at again");
-                    contended.insert(key, registers);
-                }
-                repaired => tally.add(repaired.map(|some| Repaired { cases: 1, ..some }))?,
-            }
-        }
-        Ok((tally.total, contended))
-    }
-}
-
-fn touch(touched: &mut Touched, record: &Record) {
-    let key = (record.workflow.clone(), record.case.clone());
-    let registers = touched.entry(key).or_default();
-    registers.extend(unseen::touched(record));
 }

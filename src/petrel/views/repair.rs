@@ -163,15 +163,17 @@ impl Views {
         truth.refused.map_or(Ok(repaired.mended), |refused| Err(refused.into()))
     }
 
-    /// Does the same, for those who go on past a register that can't be written.
+    /// Does the same with a head that has been asked for at `asked`, for those who go on past a register
+    /// that can't be written.
     pub(in crate::petrel) async fn repair_some(
         &self,
-        workflow: &WorkflowId,
-        case: &CaseId,
+        (workflow, case): (&WorkflowId, &CaseId),
+        (head, asked): (Option<Stored<Record>>, Instant),
         registers: Vec<Key>,
     ) -> Result<Repaired> {
-        let mut truth = Truth::some(workflow, case, &registers);
-        let repaired = self.refresh_and_mend(&mut truth, registers).await?;
+        let mut truth = Truth { read: asked, ..Truth::some(workflow, case, &registers) };
+        self.learn(&mut truth, head).await?;
+        let repaired = self.mend(&mut truth, registers).await?;
         Ok(truth.told_of(repaired))
     }
 
