@@ -112,7 +112,8 @@ fn worked() -> Result<WorkflowDefinition, Error> {
         json!({ "id": "forth", "from_places": ["idle"], "to_place": "busy" }),
         json!({ "id": "back", "from_places": ["busy"], "to_place": "idle",
             "output": "{'moves': (has(token.data.moves) ? token.data.moves : 0) + 1}" }),
-        json!({ "id": "join", "from_places": ["p5", "idle"], "to_place": "done", "auto": true,
+        json!({ "id": "join", "inputs": [{ "place": "p5" }, { "place": "idle" }], "auto": true,
+            "outputs": [{ "place": "done" }],
             "conditions": [format!("has(tokens[1].data.moves) && tokens[1].data.moves == {}", MOVES / 2)],
             "output": "{'done': tokens[0].data.done}" }),
     ]);
