@@ -12,13 +12,13 @@ use crate::{
 
 /// One server, or three.
 pub(super) enum Servers {
-    One(TestServer),
+    One(Box<TestServer>),
     Three(TestCluster),
 }
 
 impl Servers {
     pub(super) async fn one() -> Self {
-        Self::One(TestServer::start().await)
+        Self::One(Box::new(TestServer::start().await))
     }
 
     pub(super) async fn three() -> Self {
