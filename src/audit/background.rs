@@ -1,6 +1,9 @@
 //! The audit as a task of a serving process.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
 
 use chrono::Utc;
 use tokio_util::sync::CancellationToken;
@@ -11,17 +14,29 @@ use crate::petrel::{Metrics, Petrel, audit_metrics::AuditFigures};
 /// Time between two looks if the reconciler has come through.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// Longest wait for that. A reconciler that does not get on is a reason for an audit.
+const PATIENCE: Duration = Duration::from_secs(600);
+
 /// Writes findings to the process's log and counts them.
-struct Reporter<'a>(&'a Metrics, &'a Petrel);
+struct Reporter<'a> {
+    metrics: &'a Metrics,
+    petrel: &'a Petrel,
+    /// Number of findings that are left to the reconciler; none if it was waited for in vain.
+    left: Option<AtomicU64>,
+}
 
 impl AuditWatcher for Reporter<'_> {
     fn found(&self, finding: Finding) {
         // The server has crashed since the audit began, and the reconciler is about to mend it.
-        if finding.place_of == FindingIn::View && self.1.catches_up() {
+        if let Some(left) = &self.left
+            && finding.place_of == FindingIn::View
+            && self.petrel.catches_up()
+        {
             tracing::debug!(case = %finding.case, "left to the reconciler: {}", finding.message);
+            left.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        self.0.audits().found(finding.kind.as_str());
+        self.metrics.audits().found(finding.kind.as_str());
         tracing::error!(
             kind = finding.kind.as_str(),
             found_in = finding.place_of.as_str(),
@@ -53,19 +68,25 @@ impl Petrel {
     /// The findings go to the process's log and its metrics.
     pub async fn run_auditor(&self, every: Duration, shutdown: CancellationToken) {
         let (metrics, scope) = (self.metrics(), AuditScope::default());
-        let reporter = Reporter(metrics, self);
         loop {
             // Both arms are cancel-safe.
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 () = tokio::time::sleep(every) => {}
             }
-            while self.catches_up() {
+            let waiting = Instant::now();
+            while self.catches_up() && waiting.elapsed() < PATIENCE {
                 tokio::select! {
                     () = shutdown.cancelled() => return,
                     () = tokio::time::sleep(LOOK_EVERY) => {}
                 }
             }
+            let is_through = !self.catches_up();
+            if !is_through {
+                tracing::warn!("the audit begins though the reconciler has not come through");
+            }
+            let left = is_through.then(AtomicU64::default);
+            let reporter = Reporter { metrics, petrel: self, left };
             let begun = Instant::now();
             // Both arms are cancel-safe: an audit changes nothing.
             let audited = tokio::select! {
@@ -74,8 +95,16 @@ impl Petrel {
             };
             match audited {
                 Ok(audited) => {
+                    let left = reporter.left.map_or(0, AtomicU64::into_inner);
+                    if left > 0 {
+                        tracing::info!(
+                            left,
+                            "the audit has left to the reconciler what a crash took"
+                        );
+                    }
+                    let found: u64 = audited.findings.values().sum();
                     let figures = AuditFigures {
-                        findings: audited.findings.values().sum(),
+                        findings: found.saturating_sub(left),
                         unchecked: audited.unchecked,
                         cases: audited.cases,
                     };

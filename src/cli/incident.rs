@@ -15,7 +15,7 @@ use crate::{
     config::Config,
     engine::Answered,
     models::{CaseId, OutcomeId, TokenId, WorkflowId},
-    petrel::{Correction, Petrel},
+    petrel::{Correction, Error, Petrel},
 };
 
 /// Incidents: parts of cases that can't go on until a person acts
@@ -176,7 +176,15 @@ impl Retry {
     async fn run(self, petrel: &Petrel) -> Result<Answer, Failure> {
         let Self { workflow, case, incident, data, change } = self;
         let change = change.change();
-        let done = petrel.retry_incident_with(&workflow, &case, incident, data, change).await?;
+        let done = petrel.retry_incident_with(&workflow, &case, incident, data, change).await;
+        let done = done.map_err(|error| match error {
+            Error::InvalidArgument { argument, reason }
+                if ["corrections", "patch"].contains(&argument.as_str()) =>
+            {
+                Error::argument("--data", reason)
+            }
+            error => error,
+        })?;
         let mut answer = changed(&done);
         for open in &done.case.incidents {
             answer.text.push_str(&incident_line(open));

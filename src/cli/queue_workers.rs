@@ -56,7 +56,7 @@ impl Workers {
     }
 }
 
-/// What a worker does, in words.
+/// The doing of a worker, in words.
 fn does(doing: &Doing) -> String {
     let Doing { attempts, running, stopping, .. } = doing;
     let one = |of: &RunningAttempt| {

@@ -36,6 +36,14 @@ struct Made {
     carried: usize,
 }
 
+impl Made {
+    /// Its place among those of a record: in the order of arrival, and after one another in that of their
+    /// numbers where they stayed.
+    fn place_in_order(&self) -> (Option<usize>, Option<u64>) {
+        (self.came, self.token.id.number())
+    }
+}
+
 impl<'a> Draft<'a> {
     pub(super) fn new(before: Option<&'a Case>, record: Record) -> Self {
         let (gone, taken, made) = (HashSet::new(), HashSet::new(), HashMap::new());
@@ -128,7 +136,7 @@ impl<'a> Draft<'a> {
 
     fn in_order(&self) -> Vec<&Made> {
         let mut made: Vec<_> = self.made.values().collect();
-        made.sort_unstable_by_key(|made| made.came);
+        made.sort_unstable_by_key(|made| made.place_in_order());
         made
     }
 
@@ -162,7 +170,7 @@ impl<'a> Draft<'a> {
     pub(super) fn finish(self, net: &Net) -> Record {
         let Self { before, mut record, gone, made, .. } = self;
         let mut made: Vec<_> = made.into_values().collect();
-        made.sort_unstable_by_key(|made| made.came);
+        made.sort_unstable_by_key(Made::place_in_order);
         let Marking(marking) = &mut record.marking;
         let stays = made.iter().filter(|made| made.came.is_none()).map(|made| &made.token.id);
         for changed in stays {

@@ -76,7 +76,7 @@ impl WorkMetrics {
         registry.register("work_in_flight", help, self.in_flight.clone());
         let help = "Deliveries of work items that the store had made before, as far as it knows";
         registry.register("work_redelivered", help, self.redelivered.clone());
-        let help = "Incidents that are open, as a process that serves counts them once a minute";
+        let help = "Incidents that are open, up to some 100,000, as a process that serves counts them once a minute";
         registry.register("incidents_open", help, self.incidents_open.clone());
         let help = "Incidents that began";
         registry.register("incidents", help, self.incidents.clone());

@@ -54,7 +54,7 @@ impl Book {
         meant.for_each(|(_, told)| told.notify_one());
     }
 
-    /// What runs now.
+    /// The attempts that run now.
     pub(super) fn now(&self, stopping: bool) -> Doing {
         let state = self.state();
         let attempts =

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     models::{KindId, QueueId},
     petrel::Petrel,
-    storage::{Announced, QueueSettings, ServedQueue as Served, Source, WorkerCard},
+    storage::{QueueSettings, ServedQueue as Served, Source, WorkerCard},
 };
 
 /// Wait before the store is asked again that did not answer.
@@ -65,7 +65,7 @@ pub(super) struct Shared {
     pub petrel: Petrel,
     pub name: String,
     pub handlers: Handlers,
-    /// What runs, for whoever asks.
+    /// The attempts that run, for whoever asks.
     pub book: Arc<Book>,
     /// True if the next item of a case comes with the answer to a completion.
     pub hands_over: bool,
@@ -117,7 +117,6 @@ impl Worker {
                 None => return Ok(()),
             }
         }
-        let announced = announce(&shared, &queues).await;
         let tasks = TaskTracker::new();
         for queue in served {
             tasks.spawn(queue.serve(Arc::clone(&shared), tasks.clone()));
@@ -134,8 +133,8 @@ impl Worker {
         tokio::select! {
             () = ends => {}
             () = listen(&shared) => {}
+            () = be_seen(&shared, &queues) => {}
         }
-        drop(announced);
         tracing::info!(worker = shared.name, "the worker has ended");
         Ok(())
     }
@@ -277,8 +276,9 @@ async fn listen(shared: &Shared) {
     }
 }
 
-/// Announces a worker, so that others see it and what it does. One that can't be seen works all the same.
-async fn announce(shared: &Shared, queues: &[QueueOptions]) -> Option<Announced> {
+/// Announces a worker, for ever, so that others see it and what it does. One that can't be seen works all the
+/// same.
+async fn be_seen(shared: &Shared, queues: &[QueueOptions]) {
     let served =
         |of: &QueueOptions| Served { queue: of.queue.clone(), concurrency: of.concurrency };
     let mut kinds: Vec<_> = shared.handlers.keys().cloned().collect();
@@ -286,15 +286,19 @@ async fn announce(shared: &Shared, queues: &[QueueOptions]) -> Option<Announced>
     let (name, hands_over) = (shared.name.clone(), shared.hands_over);
     let (queues, since) = (queues.iter().map(served).collect(), shared.petrel.now());
     let card = WorkerCard { name, queues, kinds, hands_over, since };
-    let (book, shutdown) = (Arc::clone(&shared.book), shared.shutdown.clone());
-    let source = Source::new(move || book.now(shutdown.is_cancelled()));
-    match shared.petrel.storage().announce(card, source).await {
-        Ok(announced) => Some(announced),
-        Err(error) => {
-            tracing::warn!(worker = shared.name, %error, "the worker works, and is not listed");
-            None
+    let _announced = loop {
+        let (book, shutdown) = (Arc::clone(&shared.book), shared.shutdown.clone());
+        let source = Source::new(move || book.now(shutdown.is_cancelled()));
+        match shared.petrel.storage().announce(card.clone(), source).await {
+            Ok(announced) => break Some(announced),
+            Err(error) if error.retryable() => tokio::time::sleep(AGAIN).await,
+            Err(error) => {
+                tracing::warn!(worker = shared.name, %error, "the worker works, and is not listed");
+                break None;
+            }
         }
-    }
+    };
+    std::future::pending().await
 }
 
 /// A name made of the machine's, the process's number and a part of its own.

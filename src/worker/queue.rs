@@ -161,7 +161,9 @@ impl ServedQueue {
             asks.asked[class] = 0;
             match taken {
                 Ok(taken) => {
-                    let waits = taken.last().is_some_and(|last| last.behind > 0);
+                    // Those that come again are not among what waits behind.
+                    let waits =
+                        taken.last().is_some_and(|last| last.behind > 0 || last.deliveries > 1);
                     asks.has[class] = taken.len() >= most && waits;
                     for delivery in taken {
                         match Arc::clone(&slots).try_acquire_owned() {

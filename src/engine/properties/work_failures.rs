@@ -64,6 +64,27 @@ fn retry_of(run: &Run, incident: u64, act: &Act, bounds: Bounds<'_>) -> Record {
 }
 
 #[test]
+fn corrections_of_many_tokens_are_the_same_record_each_time() {
+    let mut run = one(json!({ "retry": { "attempts": 1 } }));
+    (0..7).for_each(|_| run.add(0));
+    run.begin(1);
+    run.fail(of(1, 1), "DOWN");
+    let tokens: Vec<_> = run.case.live_tokens().map(|token| token.id.clone()).collect();
+    let patches: Vec<_> =
+        tokens.iter().map(|token| (token.clone(), json!({ "right": true }))).collect();
+    for _ in 0..8 {
+        let (budget, act) = (Budget::default(), run.act());
+        let bounds = Bounds::of(&budget);
+        let record = retry(&run.net, &run.case, 1, &patches, &act, bounds).unwrap().unwrap();
+        let made: Vec<_> = record.produced.iter().map(|token| token.id.clone()).collect();
+        assert_eq!(made, tokens);
+    }
+    let gone = vec![(crate::models::TokenId::new("c-0-99").unwrap(), json!({}))];
+    let (budget, act) = (Budget::default(), run.act());
+    assert!(retry(&run.net, &run.case, 1, &gone, &act, Bounds::of(&budget)).is_none());
+}
+
+#[test]
 fn workers_that_are_lost_too_often_end_as_an_incident() {
     let mut run = one(json!({ "retry": { "lost": 2 } }));
     run.begin(1);

@@ -8,8 +8,10 @@
 use std::collections::HashMap;
 
 use async_graphql::{
-    Name, Value, Variables,
-    parser::types::{Field, OperationDefinition, Selection, SelectionSet},
+    Name, Positioned, Value, Variables,
+    parser::types::{
+        Directive, ExecutableDocument, Field, OperationDefinition, Selection, SelectionSet,
+    },
 };
 use async_graphql_value::Value as Written;
 
@@ -63,13 +65,25 @@ pub(in crate::graphql) fn cost(
     operation: &OperationDefinition,
     variables: &Variables,
 ) -> Cost {
-    let values = operation.variable_definitions.iter().filter_map(|declared| {
-        let name = &declared.node.name.node;
-        let value = variables.get(name).or_else(|| declared.node.default_value())?;
-        Some((name.as_str(), (value, weight(value))))
-    });
-    let of = Of { shape, values: values.collect() };
+    let of = Of::new(shape, operation, variables);
     of.selections(&operation.selection_set.node, Some(root(operation.ty)), FEW)
+}
+
+/// The cost of all values as a document has them, of each fragment once: whoever validates it, or compares its
+/// fields, copies a variable's value for each use of it.
+pub(super) fn values(shape: &Shape, document: &ExecutableDocument, variables: &Variables) -> Cost {
+    let mut total = 0_usize;
+    for (_, operation) in document.operations.iter() {
+        let of = Of::new(shape, &operation.node, variables);
+        let fragments = document.fragments.values().map(|of| &of.node);
+        let sets = fragments.map(|fragment| (&fragment.directives, &fragment.selection_set));
+        let own = (&operation.node.directives, &operation.node.selection_set);
+        for (directives, set) in sets.chain([own]) {
+            total = total.saturating_add(of.directives(directives));
+            total = total.saturating_add(of.values_in(&set.node));
+        }
+    }
+    Cost { depth: 0, total }
 }
 
 struct Of<'a> {
@@ -78,7 +92,37 @@ struct Of<'a> {
     values: HashMap<&'a str, (&'a Value, usize)>,
 }
 
-impl Of<'_> {
+impl<'a> Of<'a> {
+    fn new(shape: &'a Shape, operation: &'a OperationDefinition, variables: &'a Variables) -> Self {
+        let values = operation.variable_definitions.iter().filter_map(|declared| {
+            let name = &declared.node.name.node;
+            let value = variables.get(name).or_else(|| declared.node.default_value())?;
+            Some((name.as_str(), (value, weight(value))))
+        });
+        Self { shape, values: values.collect() }
+    }
+
+    /// The weight of all values of a selection as it is written.
+    fn values_in(&self, set: &SelectionSet) -> usize {
+        let each = set.items.iter().map(|selection| {
+            let own = self.directives(selection.node.directives());
+            own.saturating_add(match &selection.node {
+                Selection::Field(field) => {
+                    let below = self.values_in(&field.node.selection_set.node);
+                    below.saturating_add(self.arguments(&field.node))
+                }
+                Selection::InlineFragment(of) => self.values_in(&of.node.selection_set.node),
+                Selection::FragmentSpread(_) => 0,
+            })
+        });
+        each.fold(0, usize::saturating_add)
+    }
+
+    fn directives(&self, directives: &[Positioned<Directive>]) -> usize {
+        let values = directives.iter().flat_map(|directive| &directive.node.arguments);
+        values.map(|(_, value)| self.weight(&value.node)).fold(0, usize::saturating_add)
+    }
+
     /// The cost of a selection of one object; `items` is the number that its lists have. If it may
     /// be of several types, the dearest counts.
     fn selections(&self, set: &SelectionSet, parent: Option<&str>, items: usize) -> Cost {

@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 
 use crate::graphql::{
     Answer, Limits,
-    request::cost::{WAITS, cost},
+    request::cost::{WAITS, cost, values},
     request::plain::plain,
     request::shape::Shape,
     request::spread::{Sizes, spreads},
@@ -126,6 +126,7 @@ impl Operation {
                 return Err(Response::from_errors(problems).into());
             }
         }
+        limits.check_cost(values(shape, &document, &variables)).map_err(invalid)?;
         let mut request = Request::new(parameters.query).variables(variables);
         request.operation_name = name;
         let problems = schema::problems(checker, &request, &document);

@@ -6,9 +6,11 @@ use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream, stream::BoxStream};
 
 use super::{OpenIncident, OpenItem};
-use crate::petrel::{Error, Petrel, Result, read::watch};
+use crate::petrel::{Error, Petrel, Result, cache::definitions::Compiled, read::watch};
 use crate::{
-    models::{CaseId, Incident, Item, LogPosition, LogSequence, Record, Stored, WorkflowId},
+    models::{
+        CaseId, Incident, IncidentAbout, Item, LogPosition, LogSequence, Record, Stored, WorkflowId,
+    },
     storage::LogScope,
 };
 
@@ -119,7 +121,9 @@ impl Known {
     ) -> Result<Vec<OpenEvent>> {
         let Record { workflow, case, previous, status, .. } = &record.value;
         let key = (workflow.clone(), case.clone());
-        let kept = self.young.remove(&key).or_else(|| self.old.remove(&key));
+        let young = self.young.remove(&key);
+        self.weight -= young.as_ref().map_or(0, Last::weight);
+        let kept = young.or_else(|| self.old.remove(&key));
         let before = match (kept.filter(|of| Some(of.record) == *previous), previous) {
             (Some(before), _) => Some(before),
             (None, None) => None,
@@ -172,15 +176,23 @@ async fn changes(
     let none = Last { items: Arc::default(), incidents: Arc::default(), ..now.clone() };
     let was = before.unwrap_or(&none);
     let mut found = Vec::new();
+    // An item is shown with its incident, and with its case's pause.
+    let about = |of: &Last, item: &Item| {
+        let about = IncidentAbout::Item(item.number);
+        of.incidents.iter().find(|open| open.about == about).map(|open| (open.number, open.code))
+    };
     let items = differences(
         &was.items,
         &now.items,
         |item| item.number,
-        |one, other| plain(one) == plain(other),
+        |one, other| {
+            let is_shown_alike = about(was, one) == about(&now, other);
+            is_shown_alike && was.is_paused == now.is_paused && plain(one) == plain(other)
+        },
     );
     if !items.is_empty() {
         let Record { workflow, definition, .. } = &record.value;
-        let compiled = petrel.inner.reader.compiled(workflow, *definition).await?;
+        let compiled = compiled(petrel, workflow, *definition).await?;
         for (change, item) in items {
             let at = if change == OpenChange::Ended { was } else { &now };
             let open = OpenItem::of(&compiled.net, &record.value, at.record, item);
@@ -205,6 +217,23 @@ async fn changes(
     }
     let (sequence, time) = (record.sequence, record.timestamp);
     Ok(found.into_iter().map(|(change, part)| OpenEvent { change, part, sequence, time }).collect())
+}
+
+/// The definition that a case runs.
+async fn compiled(
+    petrel: &Petrel,
+    workflow: &WorkflowId,
+    definition: LogSequence,
+) -> Result<Arc<Compiled>> {
+    loop {
+        match petrel.inner.reader.compiled(workflow, definition).await {
+            Err(error) if error.retryable() => {
+                tracing::debug!(%workflow, %error, "the definition can't be read now");
+            }
+            compiled => return compiled,
+        }
+        tokio::time::sleep(watch::RETRY_EVERY).await;
+    }
 }
 
 /// The parts that are open afterwards and were not, or were otherwise, and those that are not any more.

@@ -35,7 +35,7 @@ impl Petrel {
     pub(super) async fn fill_timers(self, shutdown: CancellationToken) {
         let filled = async {
             let (mut from, mut open) = (Position::default(), None);
-            let mut counted: Option<Instant> = None;
+            let (mut counted, mut alone): (Option<Instant>, Option<Instant>) = (None, None);
             loop {
                 if let Err(error) = self.fill_if_new().await {
                     tracing::warn!(%error, "timers may not all be armed; trying again");
@@ -48,16 +48,27 @@ impl Petrel {
                 }
                 tokio::time::sleep(EVERY).await;
                 // One of all processes looks: whoever asks first, so another one where that one is gone.
-                match self.storage().take_turn("sweep", SWEEP_EVERY).await {
-                    Ok(true) => {
-                        let waits = self.sweep(&mut from).await;
-                        let looked = waits.and(self.sweep_open(&mut open).await.map(drop));
-                        if let Err(error) = looked {
-                            tracing::debug!(%error, "the look at what waits is made again");
+                let is_ours = match self.storage().take_turn("sweep", SWEEP_EVERY).await {
+                    Ok(is_ours) => is_ours,
+                    Err(error) if error.retryable() => false,
+                    // Without turns each looks by itself, as rarely.
+                    Err(error) => {
+                        let is_due = alone.is_none_or(|at| at.elapsed() > SWEEP_EVERY);
+                        if alone.is_none() {
+                            tracing::warn!(%error, "no turns can be taken: this process sweeps by itself");
                         }
+                        if is_due {
+                            alone = Some(Instant::now());
+                        }
+                        is_due
                     }
-                    Ok(false) => {}
-                    Err(error) => tracing::debug!(%error, "nobody looks at what waits now"),
+                };
+                if is_ours {
+                    let waits = self.sweep(&mut from).await;
+                    let looked = waits.and(self.sweep_open(&mut open).await.map(drop));
+                    if let Err(error) = looked {
+                        tracing::debug!(%error, "the look at what waits is made again");
+                    }
                 }
             }
         };

@@ -240,7 +240,7 @@ impl Follower {
         }
         let is_done = self.contended.is_empty() && self.contended_views.is_empty();
         let is_through = self.view.is_none() && self.earlier_view.is_none();
-        views.confirmed.catches_up.store(!is_through, Ordering::Relaxed);
+        views.confirmed.catches_up.store(!(is_done && is_through), Ordering::Relaxed);
         if is_done && is_through {
             self.is_another = !self.checkpoints.note(storage.as_ref(), self.done).await?;
         }

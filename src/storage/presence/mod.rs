@@ -49,7 +49,7 @@ impl Source {
         Self(Arc::new(now))
     }
 
-    /// What it says now.
+    /// Its word of now.
     pub fn now(&self) -> Doing {
         (self.0)()
     }

@@ -116,6 +116,30 @@ async fn answers_of_many_small_values_at_once_take_bounded_memory() {
     serving.stop().await;
 }
 
+/// What validates it would copy the variable for each use, in arguments, lists and directives alike.
+#[tokio::test]
+async fn a_variable_that_is_used_again_and_again_takes_bounded_memory() {
+    let serving = Serving::start(&[]).await;
+    let many = "$v ".repeat(20_000);
+    let used = |of: &str| format!("query($v: JSON) {{ {} }}", of.replace("MANY", &many));
+    for query in [
+        used("tokens(workflowId: \"w\", first: [MANY]) { nodes { tokenId } }"),
+        used("cases(workflowId: \"w\") { nodes { caseId @include(if: [MANY]) } }"),
+        format!(
+            "{} fragment F on Query {{ workflows(first: [{many}]) {{ nodes {{ name }} }} }}",
+            used("...F")
+        ),
+    ] {
+        let asked = json!({ "query": query, "variables": { "v": "x".repeat(900_000) } });
+        let url = format!("http://{}/graphql", serving.address);
+        let answer = reqwest::Client::new().post(&url).json(&asked).send();
+        let answer: Value = timeout(PATIENCE, answer).await.unwrap().unwrap().json().await.unwrap();
+        assert_eq!(answer["errors"][0]["extensions"]["code"], "INVALID_REQUEST", "{answer}");
+        assert!(peak(&serving).unwrap_or_default() < MOST);
+    }
+    serving.stop().await;
+}
+
 /// Data that is small as JSON and a hundred times as large when it is read.
 fn swelling(objects: usize) -> Value {
     Value::Array((0..objects).map(|_| json!({ "": 0 })).collect())

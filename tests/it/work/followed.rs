@@ -63,10 +63,13 @@ async fn work(petrel: &Petrel) {
     let done = stormpetrel::engine::Answered { outcome: None, result: json!({}), hand_over: None };
     let (of, id) = (workflow("one"), case("c"));
     petrel.complete_incident(&of, &id, 1, done, Change::default()).await.unwrap();
-    petrel.cancel(&workflow("two"), &case("c"), Change::default()).await.unwrap();
+    let (two, id) = (workflow("two"), case("c"));
+    petrel.pause(&two, &id, Change::default()).await.unwrap();
+    petrel.resume(&two, &id, Change::default()).await.unwrap();
+    petrel.cancel(&two, &id, Change::default()).await.unwrap();
 }
 
-const ALL: [&str; 8] = [
+const ALL: [&str; 11] = [
     "opened item c 1",
     "opened item c 1",
     "changed item c 1 running",
@@ -75,6 +78,10 @@ const ALL: [&str; 8] = [
     "opened incident c 1",
     "ended item c 1",
     "ended incident c 1",
+    // Its case is paused, resumed and cancelled.
+    "changed item c 1",
+    "changed item c 1",
+    "ended item c 1",
 ];
 
 /// A follower from the start, one from the middle, which has to look up what was before, and another process.
@@ -88,11 +95,18 @@ async fn changes_of_work_and_incidents_are_followed_from_anywhere_in_the_log() {
     let again = other.watch_open(None, first).await.unwrap();
     let mut sequences = Vec::new();
     for events in [live, again] {
-        let events: Vec<_> = events.take(9).map(Result::unwrap).collect().await;
+        let events: Vec<_> = events.take(11).map(Result::unwrap).collect().await;
         let told: Vec<_> = events.iter().map(words).collect();
-        assert_eq!(told[..8], ALL);
-        assert_eq!(told[8], "ended item c 1");
-        let OpenPart::Item(last) = &events[8].part else { panic!("{events:?}") };
+        assert_eq!(told, ALL);
+        let paused: Vec<_> = events[8..10]
+            .iter()
+            .map(|event| match &event.part {
+                OpenPart::Item(open) => open.is_paused,
+                OpenPart::Incident(_) => panic!("{event:?}"),
+            })
+            .collect();
+        assert_eq!(paused, [true, false]);
+        let OpenPart::Item(last) = &events[10].part else { panic!("{events:?}") };
         assert_eq!((last.workflow.as_str(), last.queue.as_str()), ("two", "slow"));
         sequences.push(events.iter().map(|event| event.sequence).collect::<Vec<_>>());
     }
@@ -103,12 +117,40 @@ async fn changes_of_work_and_incidents_are_followed_from_anywhere_in_the_log() {
         let first = sequences[0].iter().position(|sequence| sequence == from).unwrap();
         assert!(first <= at);
         let told: Vec<_> =
-            events.take(9 - first).map(|event| words(&event.unwrap())).collect().await;
-        assert_eq!(told[..8 - first], ALL[first..], "from {from}");
+            events.take(11 - first).map(|event| words(&event.unwrap())).collect().await;
+        assert_eq!(told, ALL[first..], "from {from}");
     }
     let of_two = other.watch_open(Some(workflow("two")), first).await.unwrap();
-    let told: Vec<_> = of_two.take(2).map(|event| words(&event.unwrap())).collect().await;
-    assert_eq!(told, ["opened item c 1", "ended item c 1"]);
+    let told: Vec<_> = of_two.take(4).map(|event| words(&event.unwrap())).collect().await;
+    assert_eq!(told[0], "opened item c 1");
+    assert_eq!(told[3], "ended item c 1");
+}
+
+/// The record of a deadline changes nothing in the item itself, and it is shown otherwise.
+#[tokio::test]
+async fn a_deadline_that_stops_an_item_is_a_change_of_it() {
+    let (_server, petrel) = system().await;
+    let running = Running::serving(&petrel);
+    let events = petrel.watch_open(None, None).await.unwrap();
+    begun(&petrel, &steps(1, json!({"deadline": "200ms"})), "c").await;
+    eventually("it is late", async || {
+        let now = petrel.case(&workflow("steps"), &case("c")).await.unwrap();
+        (!now.incidents.is_empty()).then_some(())
+    })
+    .await;
+    petrel.retry_incident(&workflow("steps"), &case("c"), 1, Change::default()).await.unwrap();
+    let told: Vec<_> = events.take(5).map(|event| words(&event.unwrap())).collect().await;
+    assert_eq!(
+        told,
+        [
+            "opened item c 1",
+            "changed item c 1",
+            "opened incident c 1",
+            "changed item c 1",
+            "ended incident c 1"
+        ]
+    );
+    running.stop().await;
 }
 
 #[tokio::test]

@@ -180,7 +180,7 @@ async fn what_is_delivered_again_to_others(mut servers: Servers) {
     is_whole(&petrel).await;
 }
 
-/// What is closed without its worker leaves the queue at once, and the worker's late words find nothing.
+/// An item that is closed without its worker leaves the queue at once, and the worker's late words find nothing.
 async fn what_is_closed_leaves_no_message(servers: Servers) {
     let (petrel, other) = (servers.process(0).await, servers.process(1).await);
     let ids = ["cancelled", "by-hand", "next"];
@@ -218,7 +218,7 @@ async fn what_is_closed_leaves_no_message(servers: Servers) {
 /// firing a schedule purges its subject, and each wait has one of its own.
 async fn waits_while_the_leader_changes(mut servers: Servers) {
     let petrel = servers.process(0).await;
-    let retry = json!({"attempts": 2, "first": "2s", "jitter": false});
+    let retry = json!({"attempts": 2, "first": "6s", "jitter": false});
     let ids: Vec<_> = (0..30).map(|number| format!("c{number}")).collect();
     for id in &ids {
         begun(&petrel, &step_in("q", &retry), id).await;
@@ -243,6 +243,12 @@ async fn waits_while_the_leader_changes(mut servers: Servers) {
         Some(())
     })
     .await;
+    let mut waits = 0;
+    for id in &ids {
+        let now = petrel.case(&workflow("q"), &case(id)).await.unwrap();
+        waits += now.items.iter().filter(|item| item.wait.is_some()).count();
+    }
+    assert!(waits > 0, "all waits were over too soon: nothing was tried");
     servers.disturb("CB_TIMERS", &[]).await;
     for id in &ids {
         until(&petrel, "q", id, CaseStatus::Completed).await;
@@ -313,7 +319,7 @@ async fn an_idle_worker_after_a_change_of_leader(mut servers: Servers) {
     is_whole(&petrel).await;
 }
 
-/// What was acknowledged away is stored when it is offered again, however soon and often: no message id is
+/// An item that was acknowledged away is stored when it is offered again, however soon and often: no message id is
 /// remembered, and a replica that has not heard of the acknowledgement refuses nothing for ever.
 async fn what_was_acknowledged_is_offered_again(servers: Servers) {
     let petrel = servers.process(0).await;

@@ -10,16 +10,24 @@ use crate::storage::{PresentWorker, WorkerCard};
 /// The most characters of a text among the metadata.
 const MOST_OF_A_TEXT: usize = 2_000;
 
-/// An answer of at most so many bytes. If there are more, the attempts that began last are left out.
+/// An answer of at most so many bytes. If there are more, the attempts that began last are left out, and then
+/// kinds and queues.
 pub(super) fn encode(worker: &mut PresentWorker, most: usize) -> Bytes {
     loop {
         // Numbers and texts are JSON whatever they are.
         let encoded = serde_json::to_vec(&worker).unwrap_or_default();
         let named = worker.doing.attempts.len();
-        if encoded.len() <= most || named == 0 {
+        let (kinds, queues) = (worker.card.kinds.len(), worker.card.queues.len());
+        if encoded.len() <= most || named + kinds + queues == 0 {
             return encoded.into();
         }
-        worker.doing.attempts.truncate(named / 2);
+        match named {
+            0 => {
+                worker.card.kinds.truncate(kinds / 2);
+                worker.card.queues.truncate(queues / 2);
+            }
+            named => worker.doing.attempts.truncate(named / 2),
+        }
     }
 }
 
