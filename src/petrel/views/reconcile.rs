@@ -50,6 +50,7 @@ struct Records {
 
 impl Confirmed {
     /// Returns true if this process looks at what the store may have lost, and has not come to the end.
+    #[cfg(feature = "analysis")]
     pub(in crate::petrel) fn catches_up(&self) -> bool {
         self.catches_up.load(Ordering::Relaxed)
     }
@@ -131,6 +132,7 @@ impl Petrel {
 
     /// Returns true if this process runs the reconciler, and that has not come through what a crash of the
     /// server may have taken.
+    #[cfg(feature = "analysis")]
     pub(crate) fn catches_up(&self) -> bool {
         self.inner.views.confirmed.catches_up()
     }
