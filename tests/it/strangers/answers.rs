@@ -116,7 +116,7 @@ async fn answers_of_many_small_values_at_once_take_bounded_memory() {
     serving.stop().await;
 }
 
-/// What validates it would copy the variable for each use, in arguments, lists and directives alike.
+/// A validation would copy the variable for each use, in arguments, lists and directives alike.
 #[tokio::test]
 async fn a_variable_that_is_used_again_and_again_takes_bounded_memory() {
     let serving = Serving::start(&[]).await;
