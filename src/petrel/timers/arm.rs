@@ -1,18 +1,14 @@
 //! Arming of timers: a view, written after the append, and mended where its writer did not come to it.
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use futures::{StreamExt, stream};
 
 use crate::petrel::{Result, views::Views};
 use crate::{
     models::{Case, CaseId, CaseStatus, Item, LogSequence, Record, Stored, Timer, WorkflowId},
     storage::{Arming, Consistency, StorageError},
 };
-
-/// Number of cases that are looked at at once.
-const AT_ONCE: usize = 16;
 
 /// The armings of timers after the record at a sequence, of those that have not come due, and of the waits
 /// of work items.
@@ -41,6 +37,13 @@ fn of_case(case: &Case) -> Vec<Arming> {
 
 fn of_head(Stored { value, sequence, .. }: &Stored<Record>) -> Vec<Arming> {
     armings((&value.workflow, &value.case), (&value.timers, &value.items), *sequence)
+}
+
+/// Armings that there were.
+pub(in crate::petrel) struct Armed {
+    /// The log's last sequence before they were read.
+    last: Option<LogSequence>,
+    cases: HashMap<CaseId, Vec<Arming>>,
 }
 
 impl Views {
@@ -84,38 +87,67 @@ impl Views {
         workflow: &WorkflowId,
         case: &CaseId,
     ) -> Result<u64> {
-        let storage = &self.reader.storage;
-        let last = storage.last_sequence().await?;
-        let head = storage.head(workflow, case, Consistency::Strong).await?;
-        match head {
-            Some(head) => self.mend_waiting_of(&head, last).await,
+        let known = self.armed_now(workflow, std::slice::from_ref(case)).await?;
+        match self.reader.storage.head(workflow, case, Consistency::Strong).await? {
+            Some(head) => self.mend_waiting_of(&head, &known).await,
             None => Ok(0),
         }
     }
 
-    /// The same of the case with this last record, of a log that ended at `last` before it was read.
+    /// The armings that there are of these cases. Their last records are to be read after it.
+    pub(in crate::petrel) async fn armed_now(
+        &self,
+        workflow: &WorkflowId,
+        cases: &[CaseId],
+    ) -> Result<Armed> {
+        let storage = &self.reader.storage;
+        let mut armed = Armed { last: storage.last_sequence().await?, cases: HashMap::new() };
+        for arming in storage.armed_in(workflow, cases).await? {
+            armed.cases.entry(arming.case.clone()).or_default().push(arming);
+        }
+        Ok(armed)
+    }
+
+    /// The same of the case with this last record, whose armings were `armed` before it was read.
     pub(in crate::petrel) async fn mend_waiting_of(
         &self,
         head: &Stored<Record>,
-        last: Option<LogSequence>,
+        armed: &Armed,
     ) -> Result<u64> {
         let (timers, items) = (head.value.timers_made > 0, head.value.items_made > 0);
-        let armed = if timers { self.mend_timers_of(head, last).await? } else { 0 };
+        let armed = if timers { self.mend_timers_of(head, armed).await? } else { 0 };
         let offered = if items { self.mend_work_of(head, None).await? } else { 0 };
         self.note_all_of(head).await?;
         Ok(armed + offered)
     }
 
-    async fn mend_timers_of(
+    /// Does the same for those who look at many cases: a case whose timers and work can't be looked at is told,
+    /// and hinders no other.
+    pub(in crate::petrel) async fn look_at_waiting(
         &self,
         head: &Stored<Record>,
-        last: Option<LogSequence>,
-    ) -> Result<u64> {
+        armed: &Armed,
+    ) -> Result<()> {
+        let (workflow, case) = (&head.value.workflow, &head.value.case);
+        match self.mend_waiting_of(head, armed).await {
+            Ok(0) => {}
+            Ok(mended) => {
+                tracing::info!(%workflow, %case, mended, "timers or work items were not in the store");
+            }
+            Err(error) if error.retryable() => return Err(error),
+            Err(error) => {
+                tracing::warn!(%workflow, %case, %error, "its timers and work can't be looked at");
+            }
+        }
+        Ok(())
+    }
+
+    async fn mend_timers_of(&self, head: &Stored<Record>, armed: &Armed) -> Result<u64> {
         let (storage, record) = (&self.reader.storage, &head.value);
-        let there = storage.armed_in(&record.workflow, &record.case).await?;
+        let there = armed.cases.get(&record.case).map_or(&[][..], Vec::as_slice);
         let wanted = of_head(head);
         // What a later record has armed is not known here. What no record of this log's did came from another.
-        let known = last.max(Some(head.sequence));
+        let known = armed.last.max(Some(head.sequence));
         let is_over = |arming: &&Arming| Some(arming.armed) <= known && !wanted.contains(arming);
         let over: Vec<_> = there.iter().filter(is_over).cloned().collect();
         let runs = record.status == CaseStatus::Running;
@@ -128,31 +160,6 @@ impl Views {
             storage.arm(&missing).await?;
         }
         Ok(missing.len() as u64)
-    }
-
-    /// The same of several cases. A case that can't be looked at is told, and hinders no other.
-    pub(in crate::petrel) async fn mend_waiting_in(
-        &self,
-        cases: BTreeSet<(WorkflowId, CaseId)>,
-    ) -> Result<()> {
-        let mended = cases.into_iter().map(|(workflow, case)| async move {
-            let mended = self.mend_waiting(&workflow, &case).await;
-            ((workflow, case), mended)
-        });
-        let mut mended = std::pin::pin!(stream::iter(mended).buffer_unordered(AT_ONCE));
-        while let Some(((workflow, case), mended)) = mended.next().await {
-            match mended {
-                Ok(0) => {}
-                Ok(mended) => {
-                    tracing::info!(%workflow, %case, mended, "timers or work items were not in the store");
-                }
-                Err(error) if error.retryable() => return Err(error),
-                Err(error) => {
-                    tracing::warn!(%workflow, %case, %error, "its timers and work can't be looked at");
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Offers the open items of a running case that are not offered, also one whose message the caller has

@@ -164,12 +164,12 @@ impl Petrel {
     }
 
     async fn arm_cases(&self, workflow: &WorkflowId, cases: &[CaseId]) -> Result<u64> {
-        let last = self.storage().last_sequence().await?;
+        let armed_now = &self.inner.views.armed_now(workflow, cases).await?;
         let heads = self.storage().heads(workflow, cases);
         let mended = heads.map(|(case, head)| async move {
             match head {
                 Ok(Some(head)) if waits(&head.value) => {
-                    self.inner.views.mend_waiting_of(&head, last).await
+                    self.inner.views.mend_waiting_of(&head, armed_now).await
                 }
                 Ok(_) => Ok(0),
                 Err(error @ StorageError::Corrupt { .. }) => {

@@ -5,25 +5,49 @@ use std::{
     time::Instant,
 };
 
-use futures::StreamExt;
+use futures::{StreamExt, stream};
 
 use crate::petrel::{
     Error, Repaired, Result,
-    views::Views,
-    views::rebuild::Tally,
-    views::unseen::{self, Key},
+    read::{narrowed::narrowed, turn::Purpose},
+    views::{
+        Views,
+        rebuild::Tally,
+        repair::is_wrong,
+        unseen::{self, Key},
+    },
 };
 use crate::{
-    models::{CaseId, LogSequence, Record, WorkflowId},
-    storage::{LogRange, LogScope, StorageError},
+    models::{CaseId, LogSequence, Record, Stored, WorkflowId},
+    storage::{LogRange, LogScope, Register, StorageError},
 };
 
-/// Number of records that are handled together, and of cases at once.
-const BATCH: usize = 1_024;
+/// Number of records that are handled together.
+const BATCH: usize = 4_096;
+
+/// Number of cases, and of their registers, that are asked for together, and of such parts at once.
+const CASES: usize = 256;
+const REGISTERS: usize = 512;
+const PARTS_AT_ONCE: usize = 2;
+
+/// Number of cases of a part that are looked at at once.
 const AT_ONCE: usize = 16;
+
+/// Most registers of a case that are read together with others'.
+const MOST_TOGETHER: usize = 64;
 
 /// Registers to look at, by case.
 pub(super) type Touched = HashMap<(WorkflowId, CaseId), BTreeSet<Key>>;
+
+/// What is to be looked at of a case.
+struct Wanted {
+    registers: BTreeSet<Key>,
+    /// True if it may have timers and work, too.
+    waits: bool,
+}
+
+/// A case with its registers, and what was mended of them.
+type Looked = (CaseId, BTreeSet<Key>, Result<Repaired>);
 
 /// Result of a batch of records.
 pub(super) struct Batch {
@@ -83,47 +107,128 @@ impl Views {
             tracing::warn!(%error, "the reconciler passes over a record");
             repaired.failed += 1;
         }
-        let (mended, contended) = self.repair_touched(touched).await?;
+        let (mended, contended) = self.look_at(touched, &waiting).await?;
         repaired += mended;
-        self.mend_waiting_in(waiting).await?;
         Ok(Batch { upto, repaired, contended })
     }
 
-    /// Looks at these registers. Returns those that others wrote all the time.
-    pub(super) async fn repair_touched(&self, touched: Touched) -> Result<(Repaired, Touched)> {
-        let mut workflows: BTreeMap<WorkflowId, BTreeMap<CaseId, BTreeSet<Key>>> = BTreeMap::new();
-        for ((workflow, case), registers) in touched {
-            workflows.entry(workflow).or_default().insert(case, registers);
+    /// Looks at these registers, and at the timers and the work of the cases that are `waiting`. Returns the
+    /// registers that others wrote all the time.
+    pub(super) async fn look_at(
+        &self,
+        touched: Touched,
+        waiting: &BTreeSet<(WorkflowId, CaseId)>,
+    ) -> Result<(Repaired, Touched)> {
+        let mut workflows: BTreeMap<WorkflowId, Vec<(CaseId, Wanted)>> = BTreeMap::new();
+        for (of_case, registers) in touched {
+            let waits = waiting.contains(&of_case);
+            let (workflow, case) = of_case;
+            workflows.entry(workflow).or_default().push((case, Wanted { registers, waits }));
         }
         let (mut tally, mut contended) = (Tally::ending(), Touched::new());
-        for (workflow, cases) in &workflows {
-            // One request has the last records of many cases.
-            let (ids, asked): (Vec<_>, _) = (cases.keys().cloned().collect(), Instant::now());
-            let repairs =
-                self.reader.storage.heads(workflow, &ids).map(|(case, head)| async move {
-                    let wanted = cases[&case].iter().cloned().collect();
-                    let repaired = match head {
-                        Ok(head) => {
-                            self.repair_some((workflow, &case), (head, asked), wanted).await
+        for (workflow, cases) in workflows {
+            let parts = parts(cases).into_iter().map(|part| self.look_at_part(&workflow, part));
+            let mut parts = std::pin::pin!(stream::iter(parts).buffered(PARTS_AT_ONCE));
+            while let Some(looks) = parts.next().await {
+                for (case, registers, looked) in looks? {
+                    match looked {
+                        Err(error @ Error::ViewsContended { .. }) => {
+                            tracing::debug!(%error, "looked at again");
+                            contended.insert((workflow.clone(), case), registers);
                         }
-                        Err(error) => Err(error.into()),
-                    };
-                    (case, repaired)
-                });
-            let mut repairs = std::pin::pin!(repairs.buffer_unordered(AT_ONCE));
-            while let Some((case, repaired)) = repairs.next().await {
-                match repaired {
-                    Err(error @ Error::ViewsContended { .. }) => {
-                        tracing::debug!(%error, "looked at again");
-                        let registers = cases[&case].clone();
-                        contended.insert((workflow.clone(), case), registers);
+                        looked => {
+                            tally.add(looked.map(|some| Repaired { cases: 1, ..some }))?;
+                        }
                     }
-                    repaired => tally.add(repaired.map(|some| Repaired { cases: 1, ..some }))?,
                 }
             }
         }
         Ok((tally.total, contended))
     }
+
+    /// Looks at some cases of a workflow with three requests: for their registers, their timers and their last
+    /// records. What is wrong is looked at once more.
+    async fn look_at_part(
+        &self,
+        workflow: &WorkflowId,
+        cases: BTreeMap<CaseId, Wanted>,
+    ) -> Result<Vec<Looked>> {
+        let storage = &self.reader.storage;
+        let few = cases.values().filter(|wanted| wanted.registers.len() <= MOST_TOGETHER);
+        let keys: Vec<_> = few.flat_map(|wanted| &wanted.registers).cloned().collect();
+        let waiting = cases.iter().filter(|(_, wanted)| wanted.waits);
+        let waiting: Vec<_> = waiting.map(|(case, _)| case.clone()).collect();
+        let registers = async { Ok(storage.registers_of(workflow, &keys).await?) };
+        let (registers, armed) = tokio::try_join!(registers, self.armed_now(workflow, &waiting))?;
+        let registers = registers.iter().map(|register| (key(register), register));
+        let registers: HashMap<Key, &Register> = registers.collect();
+        // Both are judged by what is read after them.
+        let (ids, asked): (Vec<_>, _) = (cases.keys().cloned().collect(), Instant::now());
+        let looks = storage.heads(workflow, &ids).map(|(case, head)| {
+            let (wanted, registers, armed) = (&cases[&case], &registers, &armed);
+            async move {
+                let looked = async {
+                    let head = head?;
+                    if let Some(head) = head.as_ref().filter(|_| wanted.waits) {
+                        self.look_at_waiting(head, armed).await?;
+                    }
+                    let seen = wanted.registers.iter().map(|key| registers.get(key).copied());
+                    let seen: Option<Vec<_>> = seen.collect();
+                    match (seen, head) {
+                        (Some(seen), Some(head)) if self.are_right(&head, &seen).await? => {
+                            Ok(Repaired::default())
+                        }
+                        (_, head) => {
+                            let keys = wanted.registers.iter().cloned().collect();
+                            self.repair_some((workflow, &case), (head, asked), keys).await
+                        }
+                    }
+                };
+                let looked = looked.await;
+                (case, looked)
+            }
+        });
+        let looks: Vec<_> = looks.buffer_unordered(AT_ONCE).collect().await;
+        let mut cases = cases;
+        let of_case = |(case, looked)| {
+            let registers = cases.remove(&case).map(|wanted| wanted.registers);
+            (case, registers.unwrap_or_default(), looked)
+        };
+        Ok(looks.into_iter().map(of_case).collect())
+    }
+
+    /// Returns true if registers, which were read before a case's last record, are as they must be.
+    async fn are_right(&self, head: &Stored<Record>, seen: &[&Register]) -> Result<bool> {
+        let only = seen.iter().map(|register| register.token.clone()).collect();
+        let some = narrowed(head.clone(), &only);
+        if some.value.marking.0.len() > MOST_TOGETHER {
+            return Ok(false);
+        }
+        let case = self.reader.restore(&some, Purpose::Upkeep).await?;
+        Ok(!seen.iter().any(|register| is_wrong(&case, register)))
+    }
+}
+
+/// Parts of cases that are looked at together: of so many registers, and so many cases.
+fn parts(cases: Vec<(CaseId, Wanted)>) -> Vec<BTreeMap<CaseId, Wanted>> {
+    let (mut parts, mut count) = (vec![BTreeMap::new()], 0);
+    for (case, wanted) in cases {
+        let more = Some(wanted.registers.len()).filter(|more| *more <= MOST_TOGETHER);
+        count += more.unwrap_or_default();
+        let part = parts.last_mut().filter(|part| part.len() < CASES && count <= REGISTERS);
+        match part {
+            Some(part) => drop(part.insert(case, wanted)),
+            None => {
+                count = more.unwrap_or_default();
+                parts.push(BTreeMap::from([(case, wanted)]));
+            }
+        }
+    }
+    parts
+}
+
+fn key(register: &Register) -> Key {
+    (register.token.clone(), register.place.clone())
 }
 
 fn touch(touched: &mut Touched, record: &Record) {

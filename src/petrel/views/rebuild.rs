@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use futures::{StreamExt, stream};
+use futures::StreamExt;
 
 use crate::petrel::{
     Error, Inner, Petrel, Repaired, Result,
@@ -20,7 +20,7 @@ use crate::petrel::{
 };
 use crate::{
     models::{CaseId, LogSequence, MarkingEntry, PlaceId, Record, Stored, TokenId, WorkflowId},
-    storage::{Consistency, Lifecycle, Outline, StorageError},
+    storage::{Lifecycle, Outline, StorageError},
 };
 
 /// Number of cases that are looked at at once.
@@ -212,26 +212,44 @@ impl Views {
     }
 
     async fn judge(&self, items: impl IntoIterator<Item = Item>, tally: &mut Tally) -> Result<()> {
-        let unknown = tally.unknown;
-        let looks = stream::iter(items).map(|item| async move {
-            let repaired = self.judge_case(&item, unknown).await;
-            (item, repaired)
-        });
-        let mut looks = std::pin::pin!(looks.buffer_unordered(AT_ONCE));
-        while let Some((item, repaired)) = looks.next().await {
-            if let Err(Error::ViewsContended { .. }) = &repaired {
-                tally.contended.push(item);
+        let (unknown, mut workflows) = (tally.unknown, BTreeMap::<_, BTreeMap<_, _>>::new());
+        for ((workflow, case), outlines) in items {
+            workflows.entry(workflow).or_default().insert(case, outlines);
+        }
+        for (workflow, mut cases) in workflows {
+            let ids: Vec<_> = cases.keys().cloned().collect();
+            let heads = self.reader.storage.heads(&workflow, &ids);
+            let looks = heads.map(|(case, head)| {
+                let outlines = cases.remove(&case).unwrap_or_default();
+                let item = ((workflow.clone(), case), outlines);
+                async move {
+                    let repaired = match head {
+                        Ok(head) => self.judge_case(&item, head, unknown).await,
+                        Err(error) => Err(error.into()),
+                    };
+                    (item, repaired)
+                }
+            });
+            let mut looks = std::pin::pin!(looks.buffer_unordered(AT_ONCE));
+            while let Some((item, repaired)) = looks.next().await {
+                if let Err(Error::ViewsContended { .. }) = &repaired {
+                    tally.contended.push(item);
+                }
+                tally.add(repaired)?;
             }
-            tally.add(repaired)?;
         }
         Ok(())
     }
 
-    /// Looks at the view's registers of a case. If any of them is wrong, the whole case is
-    /// looked at: a token in one place may be missing in another.
-    async fn judge_case(&self, (of_case, outlines): &Item, unknown: Unknown) -> Result<Repaired> {
+    /// Looks at the view's registers of a case, whose last record was read after them. If any of them is wrong,
+    /// the whole case is looked at: a token in one place may be missing in another.
+    async fn judge_case(
+        &self,
+        (of_case, outlines): &Item,
+        head: Option<Stored<Record>>,
+        unknown: Unknown,
+    ) -> Result<Repaired> {
         let (workflow, case) = of_case;
-        let head = self.reader.storage.head(workflow, case, Consistency::Strong).await?;
         let right = Right::of(head.as_ref());
         let wrong = outlines
             .iter()

@@ -210,7 +210,7 @@ impl Follower {
             self.store = store;
         }
         // Kept until they have been looked at, whatever fails meanwhile.
-        let (_, contended) = views.repair_touched(self.contended.clone()).await?;
+        let (_, contended) = views.look_at(self.contended.clone(), &BTreeSet::new()).await?;
         self.contended = contended;
         if !self.contended_views.is_empty() {
             let (repaired, contended) = views.judge_again(self.contended_views.clone()).await?;
@@ -226,6 +226,7 @@ impl Follower {
             for (case, registers) in batch.contended {
                 self.contended.entry(case).or_default().extend(registers);
             }
+            self.tell_lag(views);
         }
         self.look_at_earlier(views).await?;
         if let Some((since, upto)) = self.view
@@ -246,10 +247,16 @@ impl Follower {
         if is_done && is_through {
             self.is_another = !self.checkpoints.note(storage.as_ref(), self.done).await?;
         }
+        self.tell_lag(views);
+        Ok(())
+    }
+
+    /// Tells how many records are to be looked at.
+    fn tell_lag(&self, views: &Views) {
         let number = |sequence: Option<LogSequence>| sequence.map_or(0, LogSequence::get);
         let earlier = self.earlier.map_or(0, |(since, upto)| upto.get() - number(since));
-        views.metrics.reconciled(number(last).saturating_sub(number(self.done)) + earlier);
-        Ok(())
+        let last = number(self.settled.last());
+        views.metrics.reconciled(last.saturating_sub(number(self.done)) + earlier);
     }
 }
 
@@ -295,6 +302,7 @@ impl Follower {
                 self.contended.entry(case).or_default().extend(registers);
             }
             self.earlier = (batch.upto < upto).then_some((Some(batch.upto), upto));
+            self.tell_lag(views);
             if begun.elapsed() >= EVERY {
                 break;
             }

@@ -214,12 +214,14 @@ impl Timers for MemoryTimers {
         Ok(())
     }
 
-    async fn armed_in(&self, workflow: &WorkflowId, case: &CaseId) -> Result<Vec<Arming>> {
+    async fn armed_in(&self, workflow: &WorkflowId, cases: &[CaseId]) -> Result<Vec<Arming>> {
         let state = self.state();
-        let first = (workflow.clone(), case.clone(), 0, LogSequence::FIRST);
-        let numbers = state.numbers.range(first..);
-        let theirs = numbers.take_while(|((of, it, ..), _)| of == workflow && it == case);
-        let entries = theirs.filter_map(|(_, number)| state.entries.get(number));
+        let numbers = cases.iter().flat_map(|case| {
+            let first = (workflow.clone(), case.clone(), 0, LogSequence::FIRST);
+            let numbers = state.numbers.range(first..);
+            numbers.take_while(move |((of, it, ..), _)| of == workflow && it == case)
+        });
+        let entries = numbers.filter_map(|(_, number)| state.entries.get(number));
         Ok(entries.map(|entry| entry.arming.clone()).collect())
     }
 
@@ -271,8 +273,8 @@ impl Timers for MemoryStorage {
         self.timers.give_back(due, delay).await
     }
 
-    async fn armed_in(&self, workflow: &WorkflowId, case: &CaseId) -> Result<Vec<Arming>> {
-        self.timers.armed_in(workflow, case).await
+    async fn armed_in(&self, workflow: &WorkflowId, cases: &[CaseId]) -> Result<Vec<Arming>> {
+        self.timers.armed_in(workflow, cases).await
     }
 
     async fn armed(&self, page: Page) -> Result<PageOf<Arming>> {

@@ -100,28 +100,49 @@ impl Inner {
         }
     }
 
-    /// All messages of a filter, where a subject has one at most. One that leaves its place meanwhile and is
+    /// All messages of some filters, where a subject has one at most. One that leaves its place meanwhile and is
     /// put at the end is found there.
-    pub(super) async fn all_of(&self, stream: &str, filter: &str) -> Result<Vec<RawMessage>> {
-        let (mut found, mut from) = (Vec::new(), 1);
-        // A replica that lags may lack some of the last ones, and not tell.
-        if !self.seen.replicated() {
-            let end = self.last_of(stream).await?;
-            let filters = [filter.to_owned()];
-            let many = self.link.last_of_each(stream, &filters, 1, MAX_PAGE).await?;
-            if let Many::Some { messages, more: false } = many {
-                found = messages;
-                from = end + 1;
+    pub(super) async fn all_of(&self, stream: &str, filters: &[String]) -> Result<Vec<RawMessage>> {
+        if filters.is_empty() {
+            return Ok(Vec::new());
+        }
+        if let Some(found) = self.all_at_once(stream, filters).await? {
+            return Ok(found);
+        }
+        let mut found = Vec::new();
+        for filter in filters {
+            let alone = std::slice::from_ref(filter);
+            if let Some(theirs) = self.all_at_once(stream, alone).await? {
+                found.extend(theirs);
+                continue;
+            }
+            let mut from = Some(1);
+            while let Some(at) = from {
+                let (messages, next) = self.following(stream, filter, at, MAX_PAGE).await?;
+                found.extend(messages);
+                from = next;
             }
         }
-        loop {
-            let (messages, next) = self.following(stream, filter, from, MAX_PAGE).await?;
+        Ok(found)
+    }
+
+    /// The same where they fit into one answer; `None` if they do not, or it may be a replica's that lags: that
+    /// may lack some of the last ones, and not tell.
+    async fn all_at_once(
+        &self,
+        stream: &str,
+        filters: &[String],
+    ) -> Result<Option<Vec<RawMessage>>> {
+        if self.seen.replicated() {
+            return Ok(None);
+        }
+        let (end, mut found) = (self.last_of(stream).await?, Vec::new());
+        for from in [1, end + 1] {
+            let many = self.link.last_of_each(stream, filters, from, MAX_PAGE).await?;
+            let Many::Some { messages, more: false } = many else { return Ok(None) };
             found.extend(messages);
-            match next {
-                Some(next) => from = next,
-                None => return Ok(found),
-            }
         }
+        Ok(Some(found))
     }
 
     /// A page of what the messages of a stream's filter mean. What has no meaning is left out.

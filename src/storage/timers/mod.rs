@@ -60,9 +60,9 @@ pub trait Timers: Debug + Send + Sync {
     /// there any more, or is with another taker by now, is no error.
     async fn give_back(&self, due: &Due, delay: Duration) -> Result<()>;
 
-    /// The armings of a case that are not settled, due or not, in any order: all that were there before
+    /// The armings of some cases that are not settled, due or not, in any order: all that were there before
     /// the call, and what came meanwhile or not.
-    async fn armed_in(&self, workflow: &WorkflowId, case: &CaseId) -> Result<Vec<Arming>>;
+    async fn armed_in(&self, workflow: &WorkflowId, cases: &[CaseId]) -> Result<Vec<Arming>>;
 
     /// The armings of all cases that are not settled, in an order of the store's. One that comes due
     /// between two pages may be on both, and none is left out.

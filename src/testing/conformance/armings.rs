@@ -27,6 +27,7 @@ pub(super) const BEHAVIOURS: &[Behaviour<Timers>] = &[
     behaviour!(what_is_disarmed_never_comes_and_nothing_else_is_touched),
     behaviour!(a_case_lists_its_armings_until_they_are_settled),
     behaviour!(many_armings_of_a_case_are_armed_at_once_and_all_listed),
+    behaviour!(many_cases_list_all_of_their_armings),
     behaviour!(every_page_size_lists_each_arming_once),
     behaviour!(what_may_lack_armings_says_so_until_all_are_armed),
 ];
@@ -35,7 +36,8 @@ const HOUR: f64 = 3_600.0;
 
 /// The armings of a case by number, with their order left out.
 async fn listed(timers: &Timers, of: &Arming) -> Vec<Arming> {
-    let mut found = timers.armed_in(&of.workflow, &of.case).await.expect("a list");
+    let mut found =
+        timers.armed_in(&of.workflow, std::slice::from_ref(&of.case)).await.expect("a list");
     found.sort_by_key(|arming| (arming.timer, arming.armed));
     found
 }
@@ -205,6 +207,34 @@ pub async fn many_armings_of_a_case_are_armed_at_once_and_all_listed(timers: &Ti
     assert_eq!(listed(timers, &armed[0]).await, armed);
     timers.disarm(&armed[..1_400]).await.unwrap();
     assert_eq!(listed(timers, &armed[0]).await, armed[1_400..]);
+}
+
+/// Cases with none, with one, and with more in all than a server answers for at once; and no other's.
+pub async fn many_cases_list_all_of_their_armings(timers: &Timers) {
+    let id = workflow("timers-cases");
+    let cases: Vec<_> = (0..600).map(|n| case(&format!("c-{n}"))).collect();
+    assert_eq!(timers.armed_in(&id, &[]).await.unwrap(), []);
+    assert_eq!(timers.armed_in(&id, &cases).await.unwrap(), []);
+    let of = |n: usize, timer| arming(&id, &cases[n], timer, HOUR);
+    let mut few: Vec<_> = (0..600).step_by(3).map(|n| of(n, 1)).collect();
+    timers.arm(&few).await.unwrap();
+    timers.arm(&[arming(&id, &case("other"), 1, HOUR)]).await.unwrap();
+    let by_case = |arming: &Arming| (arming.case.clone(), arming.timer);
+    let all = async || {
+        let mut found = timers.armed_in(&id, &cases).await.expect("a list");
+        found.sort_by_key(by_case);
+        found
+    };
+    few.sort_by_key(by_case);
+    assert_eq!(all().await, few);
+    let mut many = few;
+    many.extend((0..1_500).map(|timer| of(1, timer)).chain((0..1_200).map(|n| of(n / 2, 7))));
+    many.sort_by_key(by_case);
+    many.dedup_by_key(|arming| by_case(arming));
+    timers.arm(&many).await.unwrap();
+    assert_eq!(all().await, many);
+    timers.disarm(&many).await.unwrap();
+    assert_eq!(all().await, []);
 }
 
 /// Beside the armings of other workflows.

@@ -93,7 +93,7 @@ pub async fn a_settlement_of_an_earlier_delivery_ends_it(timers: &Timers) {
     timers.give_back(&first, Duration::ZERO).await.unwrap();
     let second = taker.take(1).await.remove(0);
     timers.settle(&first).await.unwrap();
-    assert_eq!(timers.armed_in(&id, &case("c")).await.unwrap(), []);
+    assert_eq!(timers.armed_in(&id, &[case("c")]).await.unwrap(), []);
     timers.settle(&second).await.unwrap();
     taker.is_quiet().await;
 }

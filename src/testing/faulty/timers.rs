@@ -44,8 +44,8 @@ impl Timers for FaultyStorage {
         self.reach()?.give_back(due, delay).await
     }
 
-    async fn armed_in(&self, workflow: &WorkflowId, case: &CaseId) -> Result<Vec<Arming>> {
-        self.reach()?.armed_in(workflow, case).await
+    async fn armed_in(&self, workflow: &WorkflowId, cases: &[CaseId]) -> Result<Vec<Arming>> {
+        self.reach()?.armed_in(workflow, cases).await
     }
 
     async fn armed(&self, page: Page) -> Result<PageOf<Arming>> {

@@ -279,7 +279,7 @@ async fn what_is_no_timer_is_passed_over_and_left_there() {
     assert_eq!(all_of(&timers, 5).await, (0..5).map(|timer| (timer, 1)).collect());
     is_quiet(&timers).await;
     assert_eq!(left(&timers).await, 0);
-    assert_eq!(timers.armed_in(&workflow("w"), &case("c")).await.unwrap(), []);
+    assert_eq!(timers.armed_in(&workflow("w"), &[case("c")]).await.unwrap(), []);
     let info = consumer(&operator).await.cached_info().clone();
     assert_eq!((info.num_ack_pending, info.num_pending), (0, 0), "none of them comes again");
     let state = stream_info(&operator, "CB_TIMERS").await["state"].take();

@@ -51,14 +51,14 @@ async fn a_timer_fires_once_whoever_serves() {
 async fn a_deadline_that_is_met_fires_nothing_and_is_not_armed_any_more() {
     let (_server, petrel) = system().await;
     let new = begun(&petrel, invoice("1h"), "k", json!({})).await;
-    let armed = petrel.storage().armed_in(&workflow("invoice"), &case("k")).await.unwrap();
+    let armed = petrel.storage().armed_in(&workflow("invoice"), &[case("k")]).await.unwrap();
     assert_eq!(armed.len(), 1);
     assert_eq!((armed[0].timer, armed[0].armed), (1, new.case.sequence));
     assert_eq!(armed[0].due, new.case.timers[0].due);
     assert_eq!(new.case.timers[0].due - new.record.value.time, TimeDelta::hours(1));
     let paid = petrel.fire(fire("invoice", "k", "pay")).await.unwrap();
     assert_eq!((paid.case.status, paid.case.timers.len()), (CaseStatus::Completed, 0));
-    assert_eq!(petrel.storage().armed_in(&workflow("invoice"), &case("k")).await.unwrap(), []);
+    assert_eq!(petrel.storage().armed_in(&workflow("invoice"), &[case("k")]).await.unwrap(), []);
     is_whole(&petrel).await;
 }
 
@@ -98,7 +98,7 @@ async fn what_comes_due_in_a_pause_happens_on_resume_in_order() {
     let serving = Serving::start(&other);
     // All have come due and are put away: nothing is armed in the end.
     let begun = std::time::Instant::now();
-    while !petrel.storage().armed_in(&of.0, &of.1).await.unwrap().is_empty() {
+    while !petrel.storage().armed_in(&of.0, std::slice::from_ref(&of.1)).await.unwrap().is_empty() {
         assert!(begun.elapsed() < super::LONG);
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
@@ -125,7 +125,7 @@ async fn a_cancelled_case_has_no_timers() {
     let of = (workflow("invoice"), case("k"));
     let cancelled = petrel.cancel(&of.0, &of.1, Change::default()).await.unwrap();
     assert!(cancelled.case.timers.is_empty());
-    assert_eq!(petrel.storage().armed_in(&of.0, &of.1).await.unwrap(), []);
+    assert_eq!(petrel.storage().armed_in(&of.0, std::slice::from_ref(&of.1)).await.unwrap(), []);
 }
 
 /// A month passes at once, in memory and on a server.

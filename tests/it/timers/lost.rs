@@ -11,7 +11,7 @@ use stormpetrel::{
     testing::{FaultyStorage, TestServer},
 };
 
-use super::{Serving, begun, invoice, is_whole, is_whole_in_the_end, timed, until};
+use super::{Serving, begun, invoice, is_whole, timed, until};
 use crate::support::{case, config, petrel_at, system, workflow};
 
 /// The process that set the timers is gone, and nobody served when they came due.
@@ -68,7 +68,11 @@ async fn a_stream_of_timers_that_is_deleted_is_filled_again() {
     assert_eq!(timed(&records), ["remind", "give_up"]);
     for number in 0..10 {
         let name = case(&format!("long-{number}"));
-        let armed = petrel.storage().armed_in(&workflow("invoice"), &name).await.unwrap();
+        let armed = petrel
+            .storage()
+            .armed_in(&workflow("invoice"), std::slice::from_ref(&name))
+            .await
+            .unwrap();
         assert_eq!(armed.len(), 1, "{name}");
     }
     serving.stop().await;
@@ -98,7 +102,7 @@ async fn each_timer_fires_once_through_kills_of_the_server() {
         assert_eq!(timed(&records), ["remind", "give_up"], "{name}");
     }
     // What the server had not written down of the view is mended by those who serve.
-    is_whole_in_the_end(&petrel_at(server.url()).await).await;
+    crate::work::is_whole_in_the_end(&petrel_at(server.url()).await).await;
     for serving in serving {
         serving.stop().await;
     }

@@ -81,10 +81,10 @@ async fn a_caller_and_a_deadline_race_and_one_of_them_wins() {
 async fn a_timer_that_is_armed_again_fires_nothing_again() {
     let (_server, petrel) = system().await;
     begun(&petrel, invoice("1h"), "over", json!({})).await;
-    let armed = petrel.storage().armed_in(&workflow("invoice"), &case("over")).await.unwrap();
+    let armed = petrel.storage().armed_in(&workflow("invoice"), &[case("over")]).await.unwrap();
     petrel.fire(fire("invoice", "over", "pay")).await.unwrap();
     begun(&petrel, invoice("20ms"), "k", json!({})).await;
-    let mut again = petrel.storage().armed_in(&workflow("invoice"), &case("k")).await.unwrap();
+    let mut again = petrel.storage().armed_in(&workflow("invoice"), &[case("k")]).await.unwrap();
     let serving = Serving::start(&petrel);
     let records = until(&petrel, "invoice", "k", CaseStatus::Completed).await;
     again.extend(armed);
@@ -95,7 +95,13 @@ async fn a_timer_that_is_armed_again_fires_nothing_again() {
     let begun = std::time::Instant::now();
     for name in ["k", "over"] {
         let name = case(name);
-        while !petrel.storage().armed_in(&workflow("invoice"), &name).await.unwrap().is_empty() {
+        while !petrel
+            .storage()
+            .armed_in(&workflow("invoice"), std::slice::from_ref(&name))
+            .await
+            .unwrap()
+            .is_empty()
+        {
             assert!(begun.elapsed() < super::LONG, "it is settled");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -132,7 +138,7 @@ async fn each_timer_fires_once_on_three_servers_of_which_one_dies() {
         let records = until(&petrels[2], "invoice", name, CaseStatus::Completed).await;
         assert_eq!(timed(&records), ["remind", "give_up"], "{name}");
     }
-    super::is_whole_in_the_end(&petrels[2]).await;
+    crate::work::is_whole_in_the_end(&petrels[2]).await;
     for serving in serving {
         serving.stop().await;
     }

@@ -14,18 +14,26 @@ use crate::{
 /// Bytes that an item of a page takes, by a rough estimate.
 const BYTES: usize = 256;
 
+/// Number of cases that one request names. The server answers for at most 1,024 subjects; where they have more,
+/// each is asked for alone.
+const CASES_AT_ONCE: usize = 256;
+
 impl Inner {
-    /// The timers of a case. One that comes due meanwhile leaves its place and is put at the end, so it
+    /// The timers of some cases. One that comes due meanwhile leaves its place and is put at the end, so it
     /// may be there twice.
     pub(super) async fn armed_in(
         &self,
         workflow: &WorkflowId,
-        case: &CaseId,
+        cases: &[CaseId],
     ) -> Result<Vec<Arming>> {
-        let (stream, filter) = (&self.timers.stream.name, self.subjects.timers_of(workflow, case));
-        let messages = self.all_of(stream, &filter).await?;
-        let timers = messages.iter().filter_map(|message| self.timer_of(message));
-        let found: BTreeMap<_, _> = timers.map(|it| ((it.timer, it.armed), it)).collect();
+        let mut found = BTreeMap::new();
+        for some in cases.chunks(CASES_AT_ONCE) {
+            let filters: Vec<_> =
+                some.iter().map(|case| self.subjects.timers_of(workflow, case)).collect();
+            let messages = self.all_of(&self.timers.stream.name, &filters).await?;
+            let timers = messages.iter().filter_map(|message| self.timer_of(message));
+            found.extend(timers.map(|it| ((it.case.clone(), it.timer, it.armed), it)));
+        }
         Ok(found.into_values().collect())
     }
 

@@ -47,8 +47,8 @@ impl Timers for NatsStorage {
         self.inner().read(|| self.inner().put_off(stream, &due.receipt, delay)).await
     }
 
-    async fn armed_in(&self, workflow: &WorkflowId, case: &CaseId) -> Result<Vec<Arming>> {
-        self.inner().read(|| self.inner().armed_in(workflow, case)).await
+    async fn armed_in(&self, workflow: &WorkflowId, cases: &[CaseId]) -> Result<Vec<Arming>> {
+        self.inner().read(|| self.inner().armed_in(workflow, cases)).await
     }
 
     async fn armed(&self, page: Page) -> Result<PageOf<Arming>> {

@@ -68,8 +68,8 @@ impl Inner {
     }
 
     async fn offered_in(&self, workflow: &WorkflowId, case: &CaseId) -> Result<Vec<Offer>> {
-        let (stream, filter) = (&self.work.stream.name, self.subjects.offers_of(workflow, case));
-        let messages = self.all_of(stream, &filter).await?;
+        let filter = self.subjects.offers_of(workflow, case);
+        let messages = self.all_of(&self.work.stream.name, &[filter]).await?;
         Ok(messages.iter().filter_map(|message| self.offer_of(message)).collect())
     }
 

@@ -28,7 +28,11 @@ pub(super) async fn forgotten(petrel: &Petrel) -> Vec<String> {
             }
         }
         for timer in &now.timers {
-            let armed = petrel.storage().armed_in(&now.workflow, &now.id).await.unwrap();
+            let armed = petrel
+                .storage()
+                .armed_in(&now.workflow, std::slice::from_ref(&now.id))
+                .await
+                .unwrap();
             if !timer.elapsed && !armed.iter().any(|arming| arming.timer == timer.number) {
                 forgotten.push(format!("{timer:?}"));
             }
@@ -49,7 +53,7 @@ async fn is_seen_to(petrel: &Petrel, now: &Case, item: &Item) -> bool {
         return true;
     }
     if let Some(timer) = item.wait.as_ref().and_then(|wait| wait.timer) {
-        let armed = storage.armed_in(&now.workflow, &now.id).await.unwrap();
+        let armed = storage.armed_in(&now.workflow, std::slice::from_ref(&now.id)).await.unwrap();
         return armed.iter().any(|arming| arming.timer == timer);
     }
     let beat = storage.last_beat(&now.workflow, &now.id, lease.message).await.unwrap();

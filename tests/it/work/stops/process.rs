@@ -186,7 +186,7 @@ async fn is_over(looking: &Petrel, ends: CaseStatus) {
 async fn left(looking: &Petrel) -> Vec<String> {
     let (of, at) = (workflow("steps"), case(CASE));
     let offered = looking.storage().offered_in(&of, &at).await.unwrap();
-    let armed = looking.storage().armed_in(&of, &at).await.unwrap();
+    let armed = looking.storage().armed_in(&of, std::slice::from_ref(&at)).await.unwrap();
     let offered = offered.iter().map(|offer| format!("{offer:?}"));
     offered.chain(armed.iter().map(|arming| format!("{arming:?}"))).collect()
 }
