@@ -179,6 +179,7 @@ async fn work_goes_on_after_the_server_was_killed() {
         until(&petrel, "steps", &format!("c{n}"), CaseStatus::Completed).await;
     }
     ledger.is_once_a_claim();
+    is_whole_in_the_end(&petrel).await;
     running.stop().await;
     is_whole(&petrel).await;
 }

@@ -203,3 +203,16 @@ pub(crate) async fn is_whole(petrel: &Petrel) {
     assert_eq!(crate::cascade::audited::findings(petrel).await, Vec::<String>::new());
     assert_eq!(petrel.rebuild(&|_, _| {}).await.unwrap().mended, 0);
 }
+
+/// Waits until all of it agrees, while those who serve mend what a killed server had lost of the view.
+pub(crate) async fn is_whole_in_the_end(petrel: &Petrel) {
+    let begun = Instant::now();
+    loop {
+        let found = crate::cascade::audited::findings(petrel).await;
+        if found.is_empty() {
+            return;
+        }
+        assert!(begun.elapsed() < LONG, "{found:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}

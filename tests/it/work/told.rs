@@ -267,6 +267,7 @@ async fn a_worker_that_starts_while_the_server_is_away_works_when_it_is_back() {
     assert!(petrel.storage().queue(&queue("default")).await.is_err());
     server.restart().await;
     until(&petrel, "steps", "c", CaseStatus::Completed).await;
+    is_whole_in_the_end(&petrel).await;
     running.stop().await;
     is_whole(&petrel).await;
 }

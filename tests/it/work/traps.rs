@@ -175,6 +175,7 @@ async fn what_is_delivered_again_to_others(mut servers: Servers) {
         assert_eq!(claims(&petrel, "q", id).await, (1, 0), "{id}");
     }
     nothing_is_offered(&petrel, "q").await;
+    is_whole_in_the_end(&petrel).await;
     one.stop().await;
     two.stop().await;
     is_whole(&petrel).await;
@@ -255,6 +256,7 @@ async fn waits_while_the_leader_changes(mut servers: Servers) {
         assert_eq!(claims(&petrel, "q", id).await, (2, 0), "{id}");
     }
     nothing_is_offered(&petrel, "q").await;
+    is_whole_in_the_end(&petrel).await;
     running.stop().await;
     is_whole(&petrel).await;
 }
@@ -315,6 +317,7 @@ async fn an_idle_worker_after_a_change_of_leader(mut servers: Servers) {
     until(&petrel, "q", "d", CaseStatus::Completed).await;
     assert_eq!(ledger.len(), 4);
     ledger.is_once_a_claim();
+    is_whole_in_the_end(&petrel).await;
     running.stop().await;
     is_whole(&petrel).await;
 }
