@@ -17,7 +17,7 @@ use crate::{
     config::{Config, duration},
     models::{QueueId, WorkClass},
     petrel::{Petrel, QueueChange},
-    storage::{MostInFlight, QueueSettings, QueueState},
+    storage::{MostInFlight, PresentWorker, QueueSettings, QueueState},
 };
 
 /// Queues: where workers look for work
@@ -96,24 +96,41 @@ impl Set {
 }
 
 async fn list(petrel: &Petrel) -> Result<Answer, Failure> {
-    let header =
-        ["QUEUE", "WAITING", "OLDEST", "WITH WORKERS", "AGAIN", "PULLS", "ACK WAIT", "STATE"];
+    let header = [
+        "QUEUE",
+        "WAITING",
+        "OLDEST",
+        "WITH WORKERS",
+        "AGAIN",
+        "WORKERS",
+        "PULLS",
+        "RATE",
+        "ACK WAIT",
+        "STATE",
+    ];
     let (mut table, mut items) = (Table::new(&header), Vec::new());
+    let workers = petrel.workers(None).await?;
     for state in petrel.queues().await? {
         let sum = |of: fn(&crate::storage::ClassState) -> u64| {
             state.classes.iter().map(of).sum::<u64>().to_string()
         };
+        let rate = PresentWorker::rate(&workers, &state.queue);
+        let serve = workers.iter().filter(|worker| worker.serves(&state.queue)).count();
         table.row([
             state.queue.to_string(),
             sum(|class| class.waiting),
             state.oldest().map_or_else(|| "-".to_owned(), time),
             sum(|class| class.in_flight),
             sum(|class| class.redelivered),
+            serve.to_string(),
             sum(|class| class.open_pulls),
+            format!("{rate:.1}/s"),
             format!("{:?}", state.settings.ack_wait),
             if state.settings.paused { "paused" } else { "open" }.to_owned(),
         ]);
-        items.push(as_json(&state));
+        let mut item = as_json(&state);
+        (item["workers"], item["rate"]) = (json!(serve), json!(rate));
+        items.push(item);
     }
     Ok(listing(items, None, &table))
 }

@@ -49,8 +49,8 @@ pub use open::{Open, OpenIndex, OpenScope};
 pub(crate) use page::Filling;
 pub use page::{Cursor, MAX_PAGE, PAGE_BYTES, Page, PageOf};
 pub use presence::{
-    Announced, Doing, EndedAttempts, Presence, PresentWorker, RunningAttempt, ServedQueue, Source,
-    WorkerCard,
+    Announced, Doing, EndedAttempts, EndedLately, Presence, PresentWorker, RunningAttempt,
+    ServedQueue, Source, WorkerCard,
 };
 pub use receipt::Receipt;
 pub use register::{Outline, Register, RegisterState, ViewContent, ViewOutcome, ViewWrite};

@@ -1,17 +1,25 @@
 //! The book of a worker's attempts: those that run, and the numbers of those that have ended.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use tokio::sync::Notify;
 
 use super::answer::End;
-use crate::storage::{Doing, EndedAttempts, Hint, RunningAttempt};
+use crate::{
+    models::QueueId,
+    storage::{Doing, EndedAttempts, EndedLately, Hint, RunningAttempt},
+};
 
 /// The most attempts that an answer names: those that run longest. An answer must fit into a message.
 const MOST_NAMED: usize = 500;
+
+/// Time for which the end of an attempt counts as one of late, and the part of it that is counted together.
+const LATELY: Duration = Duration::from_secs(60);
+const TOGETHER: Duration = Duration::from_secs(1);
 
 /// The attempts of a worker.
 #[derive(Debug, Default)]
@@ -25,6 +33,32 @@ struct State {
     running: BTreeMap<u64, (RunningAttempt, Arc<Notify>)>,
     begun: u64,
     ended: EndedAttempts,
+    lately: BTreeMap<QueueId, Lately>,
+}
+
+/// Numbers of the attempts that have ended lately, by the time of the first that is counted together.
+#[derive(Debug, Default)]
+struct Lately(VecDeque<(Instant, u64)>);
+
+impl Lately {
+    fn note(&mut self, now: Instant) {
+        match self.0.back_mut() {
+            Some((since, count)) if now.duration_since(*since) < TOGETHER => *count += 1,
+            _ => {
+                self.0.push_back((now, 1));
+                self.ended(now);
+            }
+        }
+    }
+
+    /// Returns the number of those that are of late, and forgets the others.
+    fn ended(&mut self, now: Instant) -> u64 {
+        let is_past = |(since, _): &(Instant, u64)| now.duration_since(*since) >= LATELY;
+        while self.0.front().is_some_and(is_past) {
+            self.0.pop_front();
+        }
+        self.0.iter().map(|(_, count)| count).sum()
+    }
 }
 
 impl Book {
@@ -56,11 +90,14 @@ impl Book {
 
     /// The attempts that run now.
     pub(super) fn now(&self, stopping: bool) -> Doing {
-        let state = self.state();
+        let (mut state, now) = (self.state(), Instant::now());
         let attempts =
             state.running.values().take(MOST_NAMED).map(|(attempt, _)| attempt.clone()).collect();
         let (running, ended) = (state.running.len() as u64, state.ended);
-        Doing { attempts, running, ended, stopping }
+        let lately = state.lately.iter_mut();
+        let lately =
+            lately.map(|(queue, of)| EndedLately { queue: queue.clone(), ended: of.ended(now) });
+        Doing { attempts, running, ended, lately: lately.collect(), stopping }
     }
 }
 
@@ -93,9 +130,15 @@ impl Entry<'_> {
 impl Drop for Entry<'_> {
     fn drop(&mut self) {
         let mut state = self.book.state();
-        state.running.remove(&self.number);
-        if let Some(count) = self.ended {
-            count(&mut state.ended);
+        let entry = state.running.remove(&self.number);
+        let Some(count) = self.ended else { return };
+        let answered = state.ended.done + state.ended.failed;
+        count(&mut state.ended);
+        // What was given back or told to stop is no work that is done.
+        if state.ended.done + state.ended.failed > answered
+            && let Some((attempt, _)) = entry
+        {
+            state.lately.entry(attempt.queue).or_default().note(Instant::now());
         }
     }
 }
@@ -135,8 +178,23 @@ mod tests {
         assert_eq!(book.now(false).attempts, [attempt(5)]);
         drop(dropped);
         let ended = EndedAttempts { done: 1, failed: 1, released: 1, stopped: 1 };
-        let none = Doing { ended, stopping: true, ..Doing::default() };
+        let lately = vec![EndedLately { queue: QueueId::new("q").unwrap(), ended: 2 }];
+        let none = Doing { ended, lately, stopping: true, ..Doing::default() };
         assert_eq!(book.now(true), none);
+    }
+
+    #[test]
+    fn what_ended_more_than_a_minute_ago_is_not_of_late() {
+        let (mut lately, begun) = (Lately::default(), Instant::now());
+        let at = |seconds: u64| begun + Duration::from_millis(1_000 * seconds);
+        assert_eq!(lately.ended(at(0)), 0);
+        for seconds in [0, 0, 0, 10, 59] {
+            lately.note(at(seconds));
+        }
+        let counts = [59, 60, 69, 70, 118, 119].map(|seconds| lately.ended(at(seconds)));
+        assert_eq!(counts, [5, 2, 2, 1, 1, 0]);
+        (120..400).for_each(|second| lately.note(at(second)));
+        assert_eq!((lately.ended(at(399)), lately.0.len()), (60, 60));
     }
 
     #[test]

@@ -61,6 +61,13 @@ impl Queue {
         let serve = found.iter().filter(|worker| worker.serves(&self.queue));
         Ok(Some(int(serve.count() as u64)))
     }
+
+    /// The number of attempts that end in a second, with a result or a failure: the mean of the last minute, over
+    /// the workers that answer now.
+    async fn rate(&self, ctx: &Context<'_>) -> Result<Option<f64>> {
+        let found = Box::pin(joins::workers(ctx)).await?;
+        Ok(Some(PresentWorker::rate(&found, &self.queue)))
+    }
 }
 
 /// A worker that runs now.

@@ -6,7 +6,9 @@ use std::{any::Any, fmt, fmt::Debug, sync::Arc};
 
 use async_trait::async_trait;
 
-pub use worker::{Doing, EndedAttempts, PresentWorker, RunningAttempt, ServedQueue, WorkerCard};
+pub use worker::{
+    Doing, EndedAttempts, EndedLately, PresentWorker, RunningAttempt, ServedQueue, WorkerCard,
+};
 
 use super::Result;
 

@@ -40,6 +40,8 @@ pub struct Doing {
     pub running: u64,
     /// Attempts that have ended since it runs.
     pub ended: EndedAttempts,
+    /// Attempts that have ended in the last minute, by queue: those with a result and those that failed.
+    pub lately: Vec<EndedLately>,
     /// True if it begins nothing more, and ends when what runs has ended.
     pub stopping: bool,
 }
@@ -63,6 +65,15 @@ pub struct RunningAttempt {
     pub queue: QueueId,
     /// Time since when its handler runs, by the worker's clock.
     pub since: DateTime<Utc>,
+}
+
+/// Number of attempts of a queue that have ended in the last minute.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndedLately {
+    /// The queue from which their items came.
+    pub queue: QueueId,
+    /// Their number.
+    pub ended: u64,
 }
 
 /// Numbers of attempts that a worker has ended, by how their handlers ended.
@@ -99,7 +110,14 @@ impl PresentWorker {
     #[cfg(feature = "graphql")]
     pub(crate) fn memory(&self) -> usize {
         let of_card = self.card.name.len() + 64 * (self.card.queues.len() + self.card.kinds.len());
-        500 + of_card + 500 * self.doing.attempts.len()
+        500 + of_card + 500 * self.doing.attempts.len() + 64 * self.doing.lately.len()
+    }
+
+    /// Returns the number of attempts of a queue that workers end in a second: the mean of the last minute.
+    pub fn rate(workers: &[Self], queue: &QueueId) -> f64 {
+        let lately = workers.iter().flat_map(|worker| &worker.doing.lately);
+        let ended: u64 = lately.filter(|of| of.queue == *queue).map(|of| of.ended).sum();
+        ended as f64 / 60.0
     }
 
     /// Returns true if it serves a queue.

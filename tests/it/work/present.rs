@@ -91,6 +91,9 @@ async fn two_are_seen(petrels: [&Petrel; 2], asker: &Petrel) {
     for running in running {
         running.stop().await;
     }
+    let lately = found.iter().flat_map(|worker| &worker.doing.lately);
+    let lately: Vec<_> = lately.map(|of| (of.queue.as_str(), of.ended)).collect();
+    assert_eq!(lately, [("default", 1); 2]);
     seen(asker, "they are gone", <[_]>::is_empty).await;
 }
 
@@ -247,9 +250,13 @@ async fn the_command_line_and_graphql_list_workers_and_what_waits() {
 
     let (server, petrel) = system().await;
     let definition = steps(1, json!({}));
-    begun(&petrel, &definition, "has").await;
-    let told = Arc::new(Semaphore::new(0));
+    let told = Arc::new(Semaphore::new(3));
     let running = Running::start(&petrel, waiting(&petrel, "ann", &told));
+    for id in ["one", "two", "three"] {
+        begun(&petrel, &definition, id).await;
+    }
+    seen(&petrel, "three are done", |found| found.iter().any(|of| of.doing.ended.done == 3)).await;
+    begun(&petrel, &definition, "has").await;
     seen(&petrel, "it has the case", |found| at_work(found).len() == 1).await;
     begun(&petrel, &definition, "waits").await;
     let waits = eventually("one waits", async || {
@@ -269,6 +276,9 @@ async fn the_command_line_and_graphql_list_workers_and_what_waits() {
     let of_default = queues["items"].as_array().unwrap();
     let of_default = of_default.iter().find(|of| of["queue"] == "default").unwrap();
     assert_eq!(of_default["oldest"], json!(waits));
+    assert_eq!((&of_default["rate"], &of_default["workers"]), (&json!(0.05), &json!(1)));
+    let shown = text(&server, &["queue", "list"]).await;
+    assert!(shown.contains("  0.1/s  ") && shown.contains("RATE"), "{shown}");
 
     let executor = Api::new(petrel.clone(), Limits::default()).executor(Caller::Anybody);
     let ask = async |query: &str| -> Value {
@@ -278,11 +288,11 @@ async fn the_command_line_and_graphql_list_workers_and_what_waits() {
     };
     let found = ask(r#"{ workers(queueId: "default") { name kinds handsOver stopping running done
             queues { queueId concurrency } attempts { workflowId caseId item claim kind queueId } }
-            queues { queueId waiting workers oldest } none: workers(queueId: "other") { name } }"#)
+            queues { queueId waiting workers rate oldest } none: workers(queueId: "other") { name } }"#)
     .await;
     let one = json!({
         "name": "ann", "kinds": ["step0"], "handsOver": true, "stopping": false, "running": 1,
-        "done": 0, "queues": [
+        "done": 3, "queues": [
             { "queueId": "default", "concurrency": 1 }, { "queueId": "ann", "concurrency": 7 }
         ],
         "attempts": [{
@@ -294,6 +304,7 @@ async fn the_command_line_and_graphql_list_workers_and_what_waits() {
     let default = &found["queues"].as_array().unwrap()[1];
     assert_eq!((&default["queueId"], &default["workers"]), (&json!("default"), &json!(1)));
     assert_eq!((&default["waiting"], default["oldest"].is_string()), (&json!(1), true));
+    assert_eq!(default["rate"], json!(0.05));
     let wrong = executor.execute(Request::new(r#"{ workers(queueId: "a b") { name } }"#)).await;
     assert!(wrong.errors[0].message.contains("queueId"), "{wrong:?}");
     // What the worker has seen of its queues is measured.

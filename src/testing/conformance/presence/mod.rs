@@ -17,8 +17,8 @@ use super::{
 use crate::{
     models::{KindId, QueueId},
     storage::{
-        Doing, EndedAttempts, Presence as Trait, PresentWorker, RunningAttempt, ServedQueue,
-        Source, WorkerCard,
+        Doing, EndedAttempts, EndedLately, Presence as Trait, PresentWorker, RunningAttempt,
+        ServedQueue, Source, WorkerCard,
     },
 };
 
@@ -76,7 +76,10 @@ fn doing(ended: u64) -> Doing {
         since: DateTime::UNIX_EPOCH,
     };
     let ended = EndedAttempts { done: ended, failed: 1, released: 2, stopped: u64::MAX };
-    Doing { attempts: vec![attempt(1), attempt(u64::MAX)], running: 2, ended, stopping: true }
+    let queue = QueueId::new("presence-q").expect("the suite's own ids are valid");
+    let lately = vec![EndedLately { queue, ended: 17 }];
+    let attempts = vec![attempt(1), attempt(u64::MAX)];
+    Doing { attempts, running: 2, ended, lately, stopping: true }
 }
 
 /// The workers of a name, once there are so many of them.
