@@ -35,7 +35,7 @@ impl Petrel {
     pub(super) async fn fill_timers(self, shutdown: CancellationToken) {
         let filled = async {
             let (mut from, mut open) = (Position::default(), None);
-            let (mut counted, mut alone): (Option<Instant>, Option<Instant>) = (None, None);
+            let (mut counted, mut alone) = (None::<Instant>, (None, None));
             loop {
                 if let Err(error) = self.fill_if_new().await {
                     tracing::warn!(%error, "timers may not all be armed; trying again");
@@ -47,34 +47,43 @@ impl Petrel {
                     }
                 }
                 tokio::time::sleep(EVERY).await;
-                // One of all processes looks: whoever asks first, so another one where that one is gone.
-                let is_ours = match self.storage().take_turn("sweep", SWEEP_EVERY).await {
-                    Ok(is_ours) => is_ours,
-                    Err(error) if error.retryable() => false,
-                    // Without turns each looks by itself, as rarely.
-                    Err(error) => {
-                        let is_due = alone.is_none_or(|at| at.elapsed() > SWEEP_EVERY);
-                        if alone.is_none() {
-                            tracing::warn!(%error, "no turns can be taken: this process sweeps by itself");
-                        }
-                        if is_due {
-                            alone = Some(Instant::now());
-                        }
-                        is_due
-                    }
-                };
-                if is_ours {
-                    let waits = self.sweep(&mut from).await;
-                    let looked = waits.and(self.sweep_open(&mut open).await.map(drop));
-                    if let Err(error) = looked {
-                        tracing::debug!(%error, "the look at what waits is made again");
-                    }
+                // Only a process whose listings are made can look at running cases.
+                if self.inner.index.is_ready()
+                    && self.is_ours("sweep-cases", &mut alone.0).await
+                    && let Err(error) = self.sweep(&mut from).await
+                {
+                    tracing::debug!(%error, "the look at what waits is made again");
+                }
+                if self.is_ours("sweep", &mut alone.1).await
+                    && let Err(error) = self.sweep_open(&mut open).await
+                {
+                    tracing::debug!(%error, "the look at what is open is made again");
                 }
             }
         };
         tokio::select! {
             () = shutdown.cancelled() => {}
             () = filled => {}
+        }
+    }
+
+    /// Asks for the turn at a duty. One of all processes has it in a minute: whoever asks first, so another one
+    /// where that one is gone. `alone` is the last time that this process took it without a turn.
+    async fn is_ours(&self, duty: &'static str, alone: &mut Option<Instant>) -> bool {
+        match self.storage().take_turn(duty, SWEEP_EVERY).await {
+            Ok(is_ours) => is_ours,
+            Err(error) if error.retryable() => false,
+            // Without turns each looks by itself, as rarely.
+            Err(error) => {
+                let is_due = alone.is_none_or(|at| at.elapsed() > SWEEP_EVERY);
+                if alone.is_none() {
+                    tracing::warn!(%error, "no turns can be taken: this process sweeps by itself");
+                }
+                if is_due {
+                    *alone = Some(Instant::now());
+                }
+                is_due
+            }
         }
     }
 
@@ -103,10 +112,6 @@ impl Petrel {
     /// somebody took away of their timers and work is put back, and what of the index of these.
     async fn sweep(&self, from: &mut Position) -> Result<()> {
         let (index, mut left) = (&self.inner.index, MOST_SWEPT);
-        // Listings by status make it, and it is asked for in each process that serves.
-        if !index.is_ready() {
-            return Ok(());
-        }
         let workflows = self.workflows_that(WorkflowDefinition::runs_by_itself).await?;
         let later =
             |workflow: &&WorkflowId| from.workflow.as_ref().is_none_or(|at| **workflow >= *at);
