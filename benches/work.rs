@@ -173,17 +173,32 @@ async fn long_queue(petrel: &Petrel, other: &Petrel, count: u64) -> Result<(), E
             begin(petrel, queue, format!("k-{}", waiting + number)).await?;
         }
     }
-    few.sort();
-    many.sort();
-    let median = |times: &[Duration]| times[times.len() / 2].as_secs_f64();
-    println!(
-        "claim and complete   p50 {} beside {FEW} that wait, {} beside {count}: {:.2}",
-        ms(median(&few)),
-        ms(median(&many)),
-        median(&many) / median(&few)
-    );
+    let median = |all: &[Parts], part: fn(&Parts) -> Duration| {
+        let mut times: Vec<_> = all.iter().map(part).collect();
+        times.sort();
+        times[times.len() / 2].as_secs_f64()
+    };
+    let parts: [(&str, fn(&Parts) -> Duration); 5] = [
+        ("claim and complete", |of| of.iter().sum()),
+        ("  taken", |of| of[0]),
+        ("  begun", |of| of[1]),
+        ("  completed", |of| of[2]),
+        ("  acknowledged", |of| of[3]),
+    ];
+    for (name, part) in parts {
+        let (few, many) = (median(&few, part), median(&many, part));
+        println!(
+            "{name:<20} p50 {} beside {FEW} that wait, {} beside {count}: {:.2}",
+            ms(few),
+            ms(many),
+            many / few
+        );
+    }
     Ok(())
 }
+
+/// Times of taking, beginning, completing and acknowledging an item.
+type Parts = [Duration; 4];
 
 async fn fill(petrel: &Petrel, of: &str, numbers: std::ops::Range<u64>) -> Result<(), Error> {
     let begun = stream::iter(numbers).map(|number| begin(petrel, of, format!("k-{number}")));
@@ -191,20 +206,24 @@ async fn fill(petrel: &Petrel, of: &str, numbers: std::ops::Range<u64>) -> Resul
     Ok(())
 }
 
-/// Takes one item, claims and completes it, as a worker does. Returns the time.
-async fn carry_out(petrel: &Petrel, queue: &str) -> Result<Duration, Error> {
-    let (queue, storage, begun) = (QueueId::new(queue)?, petrel.storage(), Instant::now());
+/// Takes one item, claims and completes it, as a worker does. Returns the times.
+async fn carry_out(petrel: &Petrel, queue: &str) -> Result<Parts, Error> {
+    let (queue, storage, mut since) = (QueueId::new(queue)?, petrel.storage(), Instant::now());
+    let mut part = || std::mem::replace(&mut since, Instant::now()).elapsed();
     let mut taken = storage.take(&queue, WorkClass::Normal, 1, Duration::from_secs(5)).await?;
     let delivery = taken.pop().ok_or("nothing waits")?;
+    let taken = part();
     let (workflow, case) = (delivery.offer.workflow.clone(), delivery.offer.case.clone());
     let work = WorkId { workflow, case, item: delivery.offer.item };
     let (worker, lease) = ("bench".to_owned(), Duration::from_secs(30));
     let start = StartWork { work: work.clone(), over: None, worker, lease, start: rand::random() };
     let claim = petrel.begin_work(start).await?.item.claim;
+    let begun = part();
     let answer = Answered { outcome: None, result: json!({}), hand_over: None };
     petrel.complete_work(&work, Some(claim), answer, Change::default()).await?;
+    let completed = part();
     storage.acknowledge(&delivery).await?;
-    Ok(begun.elapsed())
+    Ok([taken, begun, completed, part()])
 }
 
 /// A message that the server has got from a client.
