@@ -7,6 +7,7 @@ mod definition;
 mod digest;
 mod history;
 mod ids;
+mod journal;
 mod json;
 mod marking;
 mod memory;
@@ -34,6 +35,10 @@ pub(crate) use ids::hex;
 pub use ids::{
     CaseId, FiringId, IdError, IdProblem, KindId, OutcomeId, PlaceId, QueueId, TokenId,
     TransitionId, WorkflowId,
+};
+pub use journal::{
+    EntryKind, JOURNAL_FORMAT, JOURNAL_PAGE, JournalEnd, JournalEntry, JournalId, Operation,
+    OperationEnd, OperationKind, StoredEntry, Times,
 };
 pub use json::{
     MAX_NESTING, MAX_NESTING_READ, is_kept_name, json_length, kept_name, nesting, object_kept_name,

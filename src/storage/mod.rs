@@ -1,5 +1,5 @@
 //! Storage of definitions, case logs, token views, timers, open work and the signs of life of those who
-//! do it, an index of what is open, and the presence of workers: a trait for each of the seven, with its
+//! do it, an index of what is open, the presence of workers, and journals: a trait for each of the eight, with its
 //! contract, and two implementations of all.
 
 mod beats;
@@ -8,6 +8,7 @@ mod case_log_ext;
 mod checkpoint;
 mod error;
 mod health;
+mod journals;
 mod log_entry;
 mod log_options;
 mod log_scope;
@@ -37,6 +38,7 @@ pub use case_log_ext::CaseLogExt;
 pub use checkpoint::{Checkpoint, Recovery};
 pub use error::StorageError;
 pub use health::Health;
+pub use journals::Journals;
 pub use log_entry::{Appended, Lifecycle, StatusAt};
 pub use log_options::{AppendOptions, LogRange, PutOptions, WatchOptions};
 pub use log_scope::{Consistency, DefinitionVersion, LogScope};
@@ -67,9 +69,11 @@ pub use write_level::{NoLevel, WriteLevel};
 pub type Result<T> = std::result::Result<T, StorageError>;
 
 /// A store: a log, a view of it, the timers that it has set, its open work and an index of that, the signs of life of those
-/// who do it, and their presence.
+/// who do it, their presence, and the journals of what they have done.
 #[async_trait]
-pub trait Storage: CaseLog + TokenView + Timers + Work + OpenIndex + Beats + Presence {
+pub trait Storage:
+    CaseLog + TokenView + Timers + Work + OpenIndex + Beats + Presence + Journals
+{
     /// State of the store: the server's answer, if it can be reached, and its numbers.
     async fn health(&self) -> Health;
 }

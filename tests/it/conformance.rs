@@ -70,6 +70,9 @@ async fn at_once(storage: &Arc<dyn Storage>) {
     for behaviour in conformance::presence::behaviours() {
         begin(behaviour.name, (behaviour.check)(storage.clone()));
     }
+    for behaviour in conformance::journals::behaviours() {
+        begin(behaviour.name, (behaviour.check)(storage.clone()));
+    }
     for behaviour in conformance::together::behaviours() {
         begin(behaviour.name, (behaviour.check)(storage.clone()));
     }

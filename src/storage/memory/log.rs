@@ -13,8 +13,8 @@ use tokio::sync::watch;
 use super::MAX_MESSAGE;
 use crate::{
     models::{
-        CaseId, LogSequence, Record, RecordKind, Stored, StoredDefinition, WorkflowDefinition,
-        WorkflowId, hex,
+        CaseId, JournalId, LogSequence, Record, RecordKind, Stored, StoredDefinition, StoredEntry,
+        WorkflowDefinition, WorkflowId, hex,
     },
     storage::{
         AppendOptions, Appended, DefinitionVersion, Lifecycle, LogRange, LogScope, PutOptions,
@@ -30,16 +30,19 @@ pub(super) struct Log {
 }
 
 #[derive(Debug, Default)]
-struct State {
-    entries: Vec<Entry>,
+pub(super) struct State {
+    pub entries: Vec<Entry>,
     cases: BTreeMap<(WorkflowId, CaseId), LogSequence>,
     definitions: BTreeMap<WorkflowId, LogSequence>,
+    /// The last entry of each journal.
+    pub journals: BTreeMap<JournalId, LogSequence>,
 }
 
 #[derive(Debug, Clone)]
-enum Entry {
+pub(super) enum Entry {
     Definition(Box<StoredDefinition>),
     Record(Box<Stored<Record>>),
+    Journal(Box<(JournalId, StoredEntry)>),
 }
 
 impl Default for Log {
@@ -53,18 +56,18 @@ impl State {
         LogSequence::new(self.entries.len() as u64)
     }
 
-    fn next_sequence(&self) -> LogSequence {
+    pub(super) fn next_sequence(&self) -> LogSequence {
         self.last_sequence().map_or(LogSequence::FIRST, LogSequence::next)
     }
 
-    fn entry(&self, sequence: LogSequence) -> Option<&Entry> {
+    pub(super) fn entry(&self, sequence: LogSequence) -> Option<&Entry> {
         self.entries.get(index(sequence))
     }
 
     fn record(&self, sequence: LogSequence) -> Option<&Stored<Record>> {
         match self.entry(sequence)? {
             Entry::Record(record) => Some(record),
-            Entry::Definition(_) => None,
+            Entry::Definition(_) | Entry::Journal(_) => None,
         }
     }
 }
@@ -87,9 +90,14 @@ impl Log {
         Self { state: Mutex::default(), last, max_message }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         // Nothing panics between the parts of one change, so the state is whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells those who wait that there are so many entries.
+    pub(super) fn has_grown(&self, entries: usize) {
+        self.last.send_replace(entries);
     }
 
     /// The record at `sequence` or after it that is in `scope`.
@@ -99,7 +107,7 @@ impl Log {
         records
             .filter_map(|entry| match entry {
                 Entry::Record(record) => Some(record.as_ref()),
-                Entry::Definition(_) => None,
+                Entry::Definition(_) | Entry::Journal(_) => None,
             })
             .find(|record| match scope {
                 LogScope::All => true,

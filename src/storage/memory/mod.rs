@@ -3,6 +3,7 @@
 
 mod beats;
 mod clock;
+mod journals;
 mod log;
 mod open;
 mod presence;

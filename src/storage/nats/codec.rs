@@ -75,7 +75,7 @@ fn encode<'a>(
 }
 
 /// Reason that a message can't be read, and true if a newer version wrote it.
-struct Fault {
+pub(super) struct Fault {
     reason: String,
     newer: bool,
 }
@@ -107,15 +107,18 @@ fn placeless(message: &RawMessage) -> StorageError {
     StorageError::Stream { stream: format!("with {}", message.subject), reason }
 }
 
-type Decoded<T> = std::result::Result<T, Fault>;
+pub(super) type Decoded<T> = std::result::Result<T, Fault>;
 
 /// Decodes a message of the log, which is at this sequence.
-fn in_log<T>(message: &RawMessage, decode: impl FnOnce(LogSequence) -> Decoded<T>) -> Result<T> {
+pub(super) fn in_log<T>(
+    message: &RawMessage,
+    decode: impl FnOnce(LogSequence) -> Decoded<T>,
+) -> Result<T> {
     let sequence = LogSequence::new(message.sequence).ok_or_else(|| placeless(message))?;
     decode(sequence).map_err(|fault| fault.in_log(message, sequence))
 }
 
-fn decode<T: DeserializeOwned>(message: &RawMessage) -> Decoded<T> {
+pub(super) fn decode<T: DeserializeOwned>(message: &RawMessage) -> Decoded<T> {
     decode_by(message, read_json)
 }
 
@@ -140,7 +143,7 @@ fn readable(format: u32) -> Decoded<()> {
     readable_up_to(FORMAT_VERSION, format)
 }
 
-fn readable_up_to(known: u32, format: u32) -> Decoded<()> {
+pub(super) fn readable_up_to(known: u32, format: u32) -> Decoded<()> {
     if format <= known {
         return Ok(());
     }

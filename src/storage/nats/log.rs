@@ -139,7 +139,7 @@ impl Inner {
     }
 
     /// The sequence of a message that was appended, when `seen` was the highest.
-    fn appended(&self, seen: u64, sequence: u64, hash: &str) -> Result<LogSequence> {
+    pub(super) fn appended(&self, seen: u64, sequence: u64, hash: &str) -> Result<LogSequence> {
         self.seen.appended(seen, sequence, hash.to_owned());
         LogSequence::new(sequence).ok_or_else(|| StorageError::Stream {
             stream: self.log().to_owned(),
@@ -195,7 +195,7 @@ impl Inner {
 
     /// A message that stays as it is once it is there: any replica may have it, and only the leader's
     /// word counts that there is none.
-    async fn stays<T: Send + 'static>(
+    pub(super) async fn stays<T: Send + 'static>(
         &self,
         query: Query<'_>,
         decode: impl Fn(&RawMessage) -> Result<T> + Clone + Send + 'static,

@@ -11,6 +11,7 @@ mod doctor;
 mod feed;
 mod floor;
 mod health;
+mod journals;
 mod listing;
 mod log;
 mod marking;

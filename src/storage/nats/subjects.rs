@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::{
-    models::{CaseId, PlaceId, QueueId, RecordKind, TokenId, WorkClass, WorkflowId},
+    models::{CaseId, JournalId, PlaceId, QueueId, RecordKind, TokenId, WorkClass, WorkflowId},
     storage::{Arming, Hint, LogScope, Offer, Open, OpenScope},
 };
 
@@ -24,6 +24,7 @@ impl Subjects {
         vec![
             format!("{prefix}.workflows.*.definition"),
             format!("{prefix}.workflows.*.events.*.*"),
+            format!("{prefix}.workflows.*.journals.*.*"),
             self.queues(),
         ]
     }
@@ -33,6 +34,11 @@ impl Subjects {
     pub(super) fn marking_stream(&self, before_disk: bool) -> Vec<String> {
         let checkpoint = before_disk.then(|| self.checkpoint());
         [self.all_tokens()].into_iter().chain(checkpoint).collect()
+    }
+
+    /// Subject of a journal.
+    pub(super) fn journal(&self, JournalId { workflow, case, item }: &JournalId) -> String {
+        format!("{}.workflows.{workflow}.journals.{case}.{item}", self.prefix)
     }
 
     /// Every token of every place.

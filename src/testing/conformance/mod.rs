@@ -4,12 +4,12 @@
 //! [`Timers`](crate::storage::Timers), [`work`] that of [`Work`](crate::storage::Work), [`beats`]
 //! that of [`Beats`](crate::storage::Beats), [`open`] that of
 //! [`OpenIndex`](crate::storage::OpenIndex), [`presence`] that of
-//! [`Presence`](crate::storage::Presence), and [`together`] has what a
+//! [`Presence`](crate::storage::Presence), [`journals`] that of [`Journals`](crate::storage::Journals), and [`together`] has what a
 //! [`Storage`](crate::storage::Storage) of all does beside it.
 //!
 //! An implementation, or a wrapper round one, calls [`all`], [`log::all`], [`view::all`],
-//! [`timers::all`], [`work::all`], [`beats::all`], [`open::all`] or [`presence::all`] from a test of its
-//! own:
+//! [`timers::all`], [`work::all`], [`beats::all`], [`open::all`], [`presence::all`] or [`journals::all`] from a test
+//! of its own:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -42,6 +42,7 @@ pub mod contents;
 pub mod definitions;
 mod fixture;
 pub mod history;
+pub mod journals;
 pub mod listings;
 pub mod lives;
 pub mod log;
@@ -60,6 +61,7 @@ pub mod work;
 
 pub use beats::Beats;
 pub use fixture::{Log, Store, View};
+pub use journals::Journals;
 pub use open::OpenIndex;
 pub use presence::Presence;
 pub use timers::Timers;
@@ -92,6 +94,7 @@ pub async fn all(make: impl AsyncFn() -> Store) {
     beats::all(async || make().await as Beats).await;
     open::all(async || make().await as OpenIndex).await;
     presence::all(async || make().await as Presence).await;
+    journals::all(async || make().await as Journals).await;
     each(together::behaviours(), make).await;
 }
 

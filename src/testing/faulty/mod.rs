@@ -1,4 +1,5 @@
 mod beats;
+mod journals;
 mod log;
 mod open;
 mod presence;

@@ -1,0 +1,267 @@
+//! Entries of a journal.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::distances;
+use crate::models::{Failure, LogSequence, json::time};
+
+/// The version of the stored form of entries that this code writes. It reads this and older ones.
+pub const JOURNAL_FORMAT: u32 = 1;
+
+/// An entry of a journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JournalEntry {
+    /// Format of its stored form, up to the [`JOURNAL_FORMAT`] of the code that wrote it.
+    pub format: u32,
+    /// Its number in the journal, counted from 1, without gaps.
+    pub number: u64,
+    /// The claim under which it was written.
+    pub claim: u64,
+    /// Time by the clock of the process that wrote it; the server's time is the message's.
+    #[serde(with = "time")]
+    pub time: DateTime<Utc>,
+    /// The entries since the last page, and that page: their log sequences, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "distances")]
+    pub recent: Vec<LogSequence>,
+    /// In a page: the log sequences of all pages before it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "distances")]
+    pub pages: Vec<LogSequence>,
+    /// What it says.
+    #[serde(flatten)]
+    pub what: EntryKind,
+}
+
+/// What an entry says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum EntryKind {
+    /// A worker began to carry out the handler, under the entry's claim. Nobody with an earlier claim writes after it.
+    Begun {
+        /// Name of the worker.
+        worker: String,
+        /// Beginning of all that is random in the handler: 32 hexadecimal digits, in the first entry of a journal.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seed: Option<String>,
+    },
+    /// An operation has ended.
+    Ended {
+        /// The operation.
+        #[serde(flatten)]
+        of: Operation,
+        /// Its end.
+        #[serde(flatten)]
+        end: OperationEnd,
+        /// Its times.
+        #[serde(flatten)]
+        times: Times,
+    },
+    /// An attempt at a step failed, and there is another one.
+    Tried {
+        /// The step.
+        #[serde(flatten)]
+        of: Operation,
+        /// Its failure.
+        failure: Failure,
+        /// Its times.
+        #[serde(flatten)]
+        times: Times,
+        /// The time before which the next attempt does not begin.
+        #[serde(with = "time")]
+        next: DateTime<Utc>,
+    },
+    /// An attempt at a step that is carried out at most once begins.
+    Started {
+        /// The step.
+        #[serde(flatten)]
+        of: Operation,
+        /// Number of the attempt.
+        attempt: u64,
+    },
+    /// A newer version's kind, which this one does not know, and never writes.
+    #[serde(other)]
+    Unknown,
+}
+
+/// End of an operation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OperationEnd {
+    /// With a result.
+    Result(Value),
+    /// With a failure, after which there is no other attempt.
+    Error(Failure),
+}
+
+/// Attempts and times of an operation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Times {
+    /// Number of the attempt that ended, counted from 1.
+    pub attempt: u64,
+    /// Number of the attempts before it whose workers were lost: they may have had an effect.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub lost: u64,
+    /// Time at which the attempt began.
+    #[serde(with = "time")]
+    pub since: DateTime<Utc>,
+    /// The place in the source that made the operation.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub place: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_none(number: &u64) -> bool {
+    *number == 0
+}
+
+/// An operation of a handler. It is the same one in another run of the same code.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Operation {
+    /// Path of its scope: the numbers and names of the scopes around it, `2:load/1:fetch`; empty in none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub scope: String,
+    /// Its number in the scope, counted from 1, in the order in which the code made it.
+    #[serde(rename = "op")]
+    pub number: u64,
+    /// Its kind.
+    #[serde(rename = "what")]
+    pub kind: OperationKind,
+    /// Its name, as the code gives it.
+    pub name: String,
+    /// The SHA-256 of the JSON of its input, as hexadecimal digits, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_hash: Option<String>,
+}
+
+/// Kind of an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum OperationKind {
+    /// A function with an effect outside.
+    Step,
+    /// A look at the clock.
+    Now,
+    /// A newer version's kind.
+    #[serde(other)]
+    Unknown,
+}
+
+impl OperationKind {
+    /// Its stored name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Step => "step",
+            Self::Now => "now",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { scope, number, kind, name, .. } = self;
+        write!(f, "{} {name:?} ", kind.as_str())?;
+        match scope.is_empty() {
+            true => write!(f, "at {number}"),
+            false => write!(f, "at {scope}/{number}"),
+        }
+    }
+}
+
+impl EntryKind {
+    /// The operation that it is about.
+    pub fn operation(&self) -> Option<&Operation> {
+        match self {
+            Self::Ended { of, .. } | Self::Tried { of, .. } | Self::Started { of, .. } => Some(of),
+            Self::Begun { .. } | Self::Unknown => None,
+        }
+    }
+}
+
+/// An entry as the log has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredEntry {
+    /// The entry.
+    pub entry: JournalEntry,
+    /// Its log sequence.
+    pub sequence: LogSequence,
+    /// Time at which the server stored it.
+    pub timestamp: DateTime<Utc>,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn at(number: u64) -> LogSequence {
+        LogSequence::new(number).unwrap()
+    }
+
+    fn step() -> Operation {
+        Operation {
+            scope: "2:load".to_owned(),
+            number: 3,
+            kind: OperationKind::Step,
+            name: "fetch".to_owned(),
+            input_hash: None,
+        }
+    }
+
+    fn entry(what: EntryKind) -> JournalEntry {
+        JournalEntry {
+            format: JOURNAL_FORMAT,
+            number: 4,
+            claim: 2,
+            time: "2026-01-01T00:00:01Z".parse().unwrap(),
+            recent: vec![at(1_000_000), at(1_000_001), at(1_000_070)],
+            pages: Vec::new(),
+            what,
+        }
+    }
+
+    #[test]
+    fn an_entry_is_stored_in_this_form_and_comes_back() {
+        let since = "2026-01-01T00:00:00Z".parse().unwrap();
+        let times = Times { attempt: 2, lost: 1, since, place: "src/a.rs:7".to_owned() };
+        let end = OperationEnd::Result(json!({"b": [1.0, -0.0, 1e-320], "a": u64::MAX}));
+        let of = step();
+        let ended = entry(EntryKind::Ended { of: of.clone(), end, times: times.clone() });
+        let text = r#"{"format":1,"number":4,"claim":2,"time":"2026-01-01T00:00:01Z","recent":[1000000,1,69],"kind":"ended","scope":"2:load","op":3,"what":"step","name":"fetch","result":{"a":18446744073709551615,"b":[1.0,-0.0,1e-320]},"attempt":2,"lost":1,"since":"2026-01-01T00:00:00Z","place":"src/a.rs:7"}"#;
+        assert_eq!(serde_json::to_string(&ended).unwrap(), text);
+        let failure = Failure { code: "NO".to_owned(), ..Failure::default() };
+        let error = OperationEnd::Error(failure.clone());
+        let next = "2026-01-01T00:01:00Z".parse().unwrap();
+        for what in [
+            ended.what,
+            EntryKind::Ended { of: of.clone(), end: error, times: times.clone() },
+            EntryKind::Ended {
+                of: of.clone(),
+                end: OperationEnd::Result(Value::Null),
+                times: Times { lost: 0, ..times.clone() },
+            },
+            EntryKind::Tried { of: of.clone(), failure, times, next },
+            EntryKind::Started { of, attempt: 1 },
+            EntryKind::Begun { worker: "w".to_owned(), seed: Some("00".repeat(16)) },
+        ] {
+            let entry = entry(what);
+            let text = serde_json::to_string(&entry).unwrap();
+            assert_eq!(serde_json::from_str::<JournalEntry>(&text).unwrap(), entry, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_newer_version_writes_is_unknown() {
+        let mut json =
+            serde_json::to_value(entry(EntryKind::Started { of: step(), attempt: 1 })).unwrap();
+        json["kind"] = json!("dreamt");
+        let read: JournalEntry = serde_json::from_value(json).unwrap();
+        assert_eq!((read.what, read.number), (EntryKind::Unknown, 4));
+    }
+}
