@@ -39,6 +39,7 @@ pub mod bench;
 pub mod cli;
 #[cfg(feature = "cli")]
 pub mod config;
+pub mod durable;
 pub mod engine;
 #[cfg(feature = "formats")]
 pub mod formats;

@@ -52,6 +52,7 @@ pub use record::{
     Act, TokenSeed, add_token, change_status, create_case, elapse, resume, retry, update_data,
 };
 pub use waiting::{MOST_ITEMS, MOST_TIMERS};
+pub(crate) use work::Policy;
 pub use work::{
     Answered, Begin, Begun, Claim, HandOver, NetActivity, NetOutcome, Refused, begin, complete,
     fail, give_back, input_of, wrong_code,

@@ -150,6 +150,11 @@ impl Petrel {
         self.inner.reader.clock.now()
     }
 
+    /// The handle's clock.
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.inner.reader.clock)
+    }
+
     /// The store beneath.
     pub fn storage(&self) -> &Arc<dyn Storage> {
         &self.inner.reader.storage

@@ -51,6 +51,7 @@ pub struct Attempt {
 #[derive(Debug)]
 struct Inner {
     petrel: Petrel,
+    worker: String,
     work: WorkId,
     kind: KindId,
     transition: TransitionId,
@@ -63,14 +64,25 @@ struct Inner {
 
 impl Attempt {
     pub(super) fn new(
-        petrel: Petrel,
+        (petrel, worker): (Petrel, String),
         work: WorkId,
         (kind, transition): (KindId, TransitionId),
         (claim, number): (u64, u64),
     ) -> Self {
         let (stop, reason, progress) = Default::default();
-        let inner = Inner { petrel, work, kind, transition, claim, number, stop, reason, progress };
+        let inner =
+            Inner { petrel, worker, work, kind, transition, claim, number, stop, reason, progress };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// The handle through which the worker works.
+    pub(crate) fn petrel(&self) -> &Petrel {
+        &self.inner.petrel
+    }
+
+    /// Name of the worker.
+    pub fn worker(&self) -> &str {
+        &self.inner.worker
     }
 
     /// The item.

@@ -177,7 +177,7 @@ async fn execute(
     };
     let (kind, transition) = (activity.kind.clone(), item.transition.clone());
     let attempt = Attempt::new(
-        shared.petrel.clone(),
+        (shared.petrel.clone(), shared.name.clone()),
         work.clone(),
         (kind, transition),
         (item.claim, item.attempt),

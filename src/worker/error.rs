@@ -4,6 +4,7 @@ use std::{error::Error, fmt};
 
 use chrono::{DateTime, Utc};
 
+use super::OperationError;
 use crate::{
     models::{Failure, KindId, QueueId},
     petrel,
@@ -44,6 +45,19 @@ impl WorkError {
     }
 }
 
+impl WorkError {
+    /// The failure that it stands for.
+    pub(crate) fn into_failure(self) -> Failure {
+        self.0
+    }
+}
+
+impl From<Failure> for WorkError {
+    fn from(failure: Failure) -> Self {
+        Self(failure)
+    }
+}
+
 impl fmt::Display for WorkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.0.code, self.0.message)
@@ -51,8 +65,12 @@ impl fmt::Display for WorkError {
 }
 
 // It is no `Error` itself, so that all others become one by `?`.
-impl<E: Error> From<E> for WorkError {
+impl<E: Error + 'static> From<E> for WorkError {
     fn from(error: E) -> Self {
+        // What failed in a durable handler keeps its code.
+        if let Some(failed) = (&error as &dyn Error).downcast_ref::<OperationError>() {
+            return Self(Failure { message: failed.to_string(), ..failed.failure().clone() });
+        }
         let (mut message, mut source) = (error.to_string(), error.source());
         while let Some(cause) = source {
             message.push_str(": ");

@@ -16,6 +16,7 @@ mod draw;
 mod error;
 mod handler;
 mod lease;
+mod operation_error;
 mod queue;
 
 pub use attempt::{Attempt, StopReason};
@@ -23,3 +24,5 @@ pub use builder::{QueueOptions, Worker, WorkerBuilder};
 pub use command::CommandHandler;
 pub use error::{WorkError, WorkerError};
 pub use handler::Done;
+pub(crate) use handler::panicked;
+pub use operation_error::OperationError;

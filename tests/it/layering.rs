@@ -25,6 +25,7 @@ const PARTS: &[(&str, &[&str])] = &[
         ],
     ),
     ("worker", &["engine", "models", "petrel", "storage"]),
+    ("durable", &["engine", "models", "petrel", "storage", "worker"]),
     ("bench", &["local_server", "petrel", "models", "storage", "worker"]),
     ("local_server", &[]),
     ("config", &["local_server", "storage"]),

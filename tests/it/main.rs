@@ -10,6 +10,7 @@ mod cli;
 mod clients;
 mod conformance;
 mod corpus;
+mod durable;
 mod ending;
 mod failures;
 mod fault_proxy;

@@ -16,4 +16,5 @@ pub use begin::{Begin, Begun, begin, input_of};
 pub use fail::{fail, give_back};
 pub use hand::HandOver;
 pub use item::{Claim, Refused};
+pub(crate) use policy::Policy;
 pub(super) use stop::{pass_deadlines, try_again};

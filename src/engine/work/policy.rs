@@ -20,7 +20,7 @@ const FACTOR: f64 = 2.0;
 
 /// The way in which failed attempts of an activity are tried again.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::engine) struct Policy {
+pub(crate) struct Policy {
     /// The most attempts that may fail.
     pub attempts: u64,
     /// The most attempts whose worker may be lost.
@@ -32,7 +32,20 @@ pub(in crate::engine) struct Policy {
     except: BTreeSet<String>,
 }
 
+impl Default for Policy {
+    fn default() -> Self {
+        Self::compile(None, None, "", &mut Problems::default())
+    }
+}
+
 impl Policy {
+    /// Reads it from what a caller says.
+    pub(crate) fn of(retry: &Retry) -> Result<Self, Problems> {
+        let mut problems = Problems::default();
+        let policy = Self::compile(Some(retry), None, "retry", &mut problems);
+        if problems.0.is_empty() { Ok(policy) } else { Err(problems) }
+    }
+
     /// Reads it from a definition; each error becomes a problem under `path`.
     pub(super) fn compile(
         retry: Option<&Retry>,
@@ -66,13 +79,13 @@ impl Policy {
     }
 
     /// Returns true if no attempt follows a failure, the last of `failed`.
-    pub(super) fn is_final(&self, failure: &Failure, failed: u64) -> bool {
+    pub(crate) fn is_final(&self, failure: &Failure, failed: u64) -> bool {
         failure.is_final || failed >= self.attempts || self.except.contains(&failure.code)
     }
 
     /// Delay before the next attempt, after as many have failed. The part by which it is shortened is
     /// made of `seed`: the engine has no randomness.
-    pub(super) fn delay(&self, failed: u64, seed: &str) -> TimeDelta {
+    pub(crate) fn delay(&self, failed: u64, seed: &str) -> TimeDelta {
         let exponent = i32::try_from(failed.saturating_sub(1)).unwrap_or(i32::MAX);
         let longest = self.longest.as_seconds_f64();
         let grown = self.first.as_seconds_f64() * self.factor.powi(exponent);

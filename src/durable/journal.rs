@@ -1,0 +1,137 @@
+//! The journal of a run: read whole when the run begins, and written at its end.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::{DateTime, Utc};
+use tokio::sync::Mutex;
+
+use super::error::Fatal;
+use crate::{
+    models::{
+        EntryKind, JOURNAL_FORMAT, JournalEnd, JournalEntry, JournalId, LogSequence, StoredEntry,
+    },
+    storage::{Journals, Result, StorageError},
+};
+
+/// Wait before the store is asked again that did not answer.
+const AGAIN: Duration = Duration::from_millis(200);
+
+/// A journal, which one claim writes.
+#[derive(Debug)]
+pub(super) struct Journal {
+    store: Arc<dyn Journals>,
+    of: JournalId,
+    claim: u64,
+    /// Held while an entry is on its way: entries stand in the order in which they were written.
+    end: Mutex<JournalEnd>,
+}
+
+impl Journal {
+    /// Begins a claim's part of a journal, which ends that of every claim before, and reads all that there is, in order.
+    pub(super) async fn open(
+        store: Arc<dyn Journals>,
+        of: JournalId,
+        claim: u64,
+        (worker, now): (String, DateTime<Utc>),
+    ) -> std::result::Result<(Self, Vec<StoredEntry>), Fatal> {
+        let last = again(|| store.last_entry(&of)).await.map_err(Fatal::Journal)?;
+        let end = match &last {
+            None => JournalEnd::default(),
+            Some(last) if last.entry.claim > claim => return Err(Fatal::LeaseLost),
+            Some(last) => JournalEnd::at(last),
+        };
+        let journal = Self { store, of, claim, end: Mutex::new(end) };
+        let seed = last.is_none().then(|| format!("{:032x}", rand::random::<u128>()));
+        journal.append(EntryKind::Begun { worker, seed }, now).await?;
+        let entries = again(|| journal.read()).await.map_err(Fatal::Journal)?;
+        let is_whole = (1..).zip(&entries).all(|(number, stored)| stored.entry.number == number);
+        match is_whole {
+            true => Ok((journal, entries)),
+            false => Err(Fatal::Journal(journal.broken("its entries do not lead to one another"))),
+        }
+    }
+
+    /// Writes an entry. Another one that was written under an earlier claim meanwhile stands before it.
+    pub(super) async fn append(
+        &self,
+        what: EntryKind,
+        time: DateTime<Utc>,
+    ) -> std::result::Result<(), Fatal> {
+        let (format, claim) = (JOURNAL_FORMAT, self.claim);
+        let (number, recent, pages) = Default::default();
+        let entry = JournalEntry { format, number, claim, time, recent, pages, what };
+        let mut end = self.end.lock().await;
+        loop {
+            let next = self.next(&mut end, &entry).await.map_err(Fatal::Journal)?;
+            match self.store.write_entry(&self.of, &next, end.sequence).await {
+                Ok(sequence) => {
+                    end.moved_to(&next, sequence);
+                    return Ok(());
+                }
+                Err(StorageError::LostRace { .. }) => {}
+                Err(error) if error.retryable() => tokio::time::sleep(AGAIN).await,
+                Err(error) => return Err(Fatal::Journal(error)),
+            }
+            // It may be stored all the same, and somebody else's after it.
+            let last = again(|| self.store.last_entry(&self.of)).await.map_err(Fatal::Journal)?;
+            match last {
+                Some(last) if last.entry.claim > claim => return Err(Fatal::LeaseLost),
+                Some(last) if last.entry == next => {
+                    end.moved_to(&next, last.sequence);
+                    return Ok(());
+                }
+                Some(last) if Some(last.sequence) != end.sequence => *end = JournalEnd::at(&last),
+                // A log that went back has not what was there.
+                None if end.sequence.is_some() => return Err(Fatal::LeaseLost),
+                Some(_) | None => {}
+            }
+        }
+    }
+
+    /// An entry as the next one of the journal.
+    async fn next(&self, end: &mut JournalEnd, entry: &JournalEntry) -> Result<JournalEntry> {
+        if let Some(next) = end.followed_by(entry.clone()) {
+            return Ok(next);
+        }
+        if let Some(page) = end.unread_page() {
+            let page = [page];
+            let found = again(|| self.store.entries_at(&self.of, &page)).await?;
+            let page = found.first().ok_or_else(|| self.broken("a page of it is missing"))?;
+            end.read_page(&page.entry);
+        }
+        end.followed_by(entry.clone()).ok_or_else(|| self.broken("a page of it can't be read"))
+    }
+
+    /// Reads all entries, in three rounds.
+    async fn read(&self) -> Result<Vec<StoredEntry>> {
+        let mut end = self.end.lock().await.clone();
+        if let Some(page) = end.unread_page() {
+            for page in self.store.entries_at(&self.of, &[page]).await? {
+                end.read_page(&page.entry);
+            }
+        }
+        let pages = self.store.entries_at(&self.of, &end.pages().unwrap_or_default()).await?;
+        let of_pages = pages.iter().flat_map(|page| &page.entry.recent);
+        let mut all: Vec<LogSequence> = of_pages.chain(end.recent()).copied().collect();
+        all.dedup();
+        self.store.entries_at(&self.of, &all).await
+    }
+
+    fn broken(&self, reason: &str) -> StorageError {
+        let JournalId { workflow, case, item } = &self.of;
+        StorageError::Stream {
+            stream: format!("the journal of item {item} of workflow {workflow}, case {case}"),
+            reason: reason.to_owned(),
+        }
+    }
+}
+
+/// Asks until the store answers: whoever waits for it in vain is ended by the end of his lease.
+async fn again<T, F: Future<Output = Result<T>>>(ask: impl Fn() -> F) -> Result<T> {
+    loop {
+        match ask().await {
+            Err(error) if error.retryable() => tokio::time::sleep(AGAIN).await,
+            answer => return answer,
+        }
+    }
+}

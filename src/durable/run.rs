@@ -1,0 +1,129 @@
+//! A run of a handler: from the first line, with the results that the journal has, to its end or a point where nothing
+//! more of it may be carried out.
+
+use std::{
+    future,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+};
+
+use chrono::{DateTime, Utc};
+use tokio::sync::Notify;
+
+use super::{
+    environment::Environment,
+    error::{Difference, Fatal},
+    journal::Journal,
+    past::{Past, PastOperation},
+};
+use crate::models::{EntryKind, Operation};
+
+/// Parts that all contexts of a run share.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub environment: Arc<dyn Environment>,
+    pub seed: String,
+    journal: Journal,
+    past: Mutex<Past>,
+    fatal: OnceLock<Fatal>,
+    ends: Notify,
+}
+
+/// An operation that a handler asks for, and its past.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub of: Operation,
+    pub past: Option<PastOperation>,
+    /// Times at which other claims began after runs that may have begun it.
+    pub begun: Vec<DateTime<Utc>>,
+}
+
+impl Run {
+    /// Begins a run under a claim.
+    pub(super) fn new(environment: Arc<dyn Environment>, journal: Journal, past: Past) -> Self {
+        let seed = past.seed.clone();
+        let (fatal, ends) = Default::default();
+        Self { environment, seed, journal, past: Mutex::new(past), fatal, ends }
+    }
+
+    fn past(&self) -> MutexGuard<'_, Past> {
+        // Nothing panics between the parts of one change, so the past is whole.
+        self.past.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns true as long as the journal had operations that the code has not asked for.
+    pub(super) fn is_replaying(&self) -> bool {
+        self.past().len() > 0
+    }
+
+    /// Looks for an operation in the past.
+    pub(super) async fn ask(&self, of: Operation) -> Asked {
+        let (past, begun) = {
+            let mut all = self.past();
+            (all.take(&of), all.begun.clone())
+        };
+        match past {
+            Some(past) if past.of != of => {
+                let (stored, asked) = (past.of, of);
+                self.end_by(Fatal::Differs(Difference::Other { stored, asked })).await
+            }
+            past => Asked { of, past, begun },
+        }
+    }
+
+    /// Writes an entry.
+    pub(super) async fn write(&self, what: EntryKind) -> Result<(), TooLarge> {
+        let of_operation = what.operation().is_some();
+        match self.journal.append(what, self.environment.now()).await {
+            Ok(()) => {
+                if of_operation {
+                    // What is asked for from now on was begun by no run before.
+                    self.past().begun.clear();
+                }
+                Ok(())
+            }
+            Err(Fatal::Journal(crate::storage::StorageError::TooLarge { size, limit, .. })) => {
+                Err(TooLarge { size, limit })
+            }
+            Err(fatal) => self.end_by(fatal).await,
+        }
+    }
+
+    /// Ends the run here: whoever waits for this waits for ever.
+    pub(super) async fn end_by<T>(&self, fatal: Fatal) -> T {
+        // The first one counts.
+        let _ = self.fatal.set(fatal);
+        self.ends.notify_one();
+        future::pending().await
+    }
+
+    /// Carries a handler out, up to its end or the point where its run ends.
+    pub(super) async fn carry<T>(&self, handler: impl Future<Output = T>) -> Result<T, &Fatal> {
+        let ended = tokio::select! {
+            biased;
+            () = self.ends.notified() => None,
+            ended = handler => Some(ended),
+        };
+        if let Some(fatal) = self.fatal.get() {
+            return Err(fatal);
+        }
+        let early = {
+            let past = self.past();
+            let first = past.first_left().cloned();
+            first.map(|first| Difference::EndsEarly { more: past.len(), first })
+        };
+        match (ended, early) {
+            (Some(ended), None) => Ok(ended),
+            (_, early) => {
+                let fatal = early.map_or(Fatal::LeaseLost, Fatal::Differs);
+                Err(self.fatal.get_or_init(|| fatal))
+            }
+        }
+    }
+}
+
+/// An entry that does not fit into a message. Nothing was stored.
+#[derive(Debug)]
+pub(super) struct TooLarge {
+    pub size: usize,
+    pub limit: usize,
+}

@@ -1,0 +1,98 @@
+//! Code that differs from its journal: nothing of it is carried out.
+
+use serde_json::{Value, json};
+
+use super::fixture::{Crash, World, code, words};
+use crate::{durable::Context, worker::WorkError};
+
+/// Carries out steps of these names, in this order; a name with a slash is in a scope.
+async fn steps(ctx: Context, world: World, names: &[&str]) -> Result<Value, WorkError> {
+    for name in names {
+        let (ctx, step) = match name.split_once('/') {
+            Some((scope, step)) => (ctx.scope(scope), step),
+            None => (ctx.clone(), *name),
+        };
+        let _: Value = ctx
+            .step(step, || async {
+                world.does(name);
+                Ok::<_, WorkError>(json!(name))
+            })
+            .await?;
+    }
+    Ok(json!(names.len()))
+}
+
+/// Runs code after other code was ended at the entry that follows these steps. Returns the failure's words.
+async fn differs(before: &[&str], after: &[&str]) -> String {
+    let (world, all) = (World::default(), [before, &["never"]].concat());
+    let crash = Crash::Before(before.len() as i64 + 1);
+    assert!(world.run(crash, |ctx, world| steps(ctx, world, &all)).await.is_none());
+    world.effects();
+    let entries = world.entries().await.len();
+    let ended = world.run(Crash::Never, |ctx, world| steps(ctx, world, after)).await;
+    assert_eq!(code(ended.clone()), "NON_DETERMINISTIC");
+    assert_eq!(world.effects(), Vec::<String>::new(), "something was carried out");
+    assert_eq!(world.entries().await.len(), entries + 1, "only that a claim has begun");
+    // The old code goes on.
+    world.run(Crash::Never, |ctx, world| steps(ctx, world, before)).await.unwrap().unwrap();
+    words(ended)
+}
+
+#[tokio::test]
+async fn code_that_differs_ends_at_the_first_difference_and_says_both_sides() {
+    let renamed = differs(&["order", "pay"], &["order", "charge"]).await;
+    assert!(
+        renamed.contains(r#"has step "pay" at 2, and the code asks for step "charge" at 2"#),
+        "{renamed}"
+    );
+    let order = differs(&["a", "b"], &["b", "a"]).await;
+    assert!(order.contains(r#"has step "a" at 1, and the code asks for step "b" at 1"#), "{order}");
+    let removed = differs(&["load", "process"], &["process"]).await;
+    assert!(removed.contains(r#"step "load" at 1"#), "{removed}");
+    let added = differs(&["a", "b"], &["a", "x", "b"]).await;
+    assert!(added.contains(r#"has step "b" at 2, and the code asks for step "x" at 2"#), "{added}");
+    let early = differs(&["a", "b", "c", "d", "e"], &["a", "b", "c"]).await;
+    assert!(
+        early.contains(r#"has 2 more operations; the first of them is step "d" at 4"#),
+        "{early}"
+    );
+    let scoped = differs(&["lib/fetch", "other/fetch"], &["lib/fetch", "other/load"]).await;
+    assert!(scoped.contains(r#"step "fetch" at 2:other/1"#), "{scoped}");
+    assert!(scoped.contains(r#"step "load" at 2:other/1"#), "{scoped}");
+}
+
+#[tokio::test]
+async fn an_operation_of_another_kind_differs() {
+    let world = World::default();
+    let now = |ctx: Context, _| async move { Ok(json!(ctx.now().await)) };
+    world.run(Crash::Never, now).await.unwrap().unwrap();
+    let ended = world.run(Crash::Never, |ctx, world| steps(ctx, world, &[""])).await;
+    let words = words(ended);
+    assert!(words.contains(r#"has now "" at 1, and the code asks for step "" at 1"#), "{words}");
+}
+
+#[tokio::test]
+async fn code_that_is_added_after_the_journals_end_is_carried_out() {
+    let world = World::default();
+    let before = |ctx, world| steps(ctx, world, &["a", "b"]);
+    assert!(world.run(Crash::Before(2), before).await.is_none());
+    world.effects();
+    let more = |ctx, world| steps(ctx, world, &["a", "b", "x"]);
+    assert_eq!(world.run(Crash::Never, more).await.unwrap().unwrap(), json!(3));
+    assert_eq!(world.effects(), ["b", "x"]);
+}
+
+#[tokio::test]
+async fn a_result_that_the_code_reads_otherwise_differs() {
+    let world = World::default();
+    let text = |ctx: Context, _| async move {
+        Ok(json!(ctx.step("s", || async { Ok::<_, WorkError>("five".to_owned()) }).await?))
+    };
+    world.run(Crash::Never, text).await.unwrap().unwrap();
+    let number = |ctx: Context, _| async move {
+        Ok(json!(ctx.step("s", || async { Ok::<_, WorkError>(5) }).await?))
+    };
+    let ended = world.run(Crash::Never, number).await;
+    assert_eq!(code(ended.clone()), "NON_DETERMINISTIC");
+    assert!(words(ended).contains("is not what the code reads"));
+}

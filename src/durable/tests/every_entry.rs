@@ -1,0 +1,225 @@
+//! Handlers that are ended at every entry, and go on.
+
+use futures::future::{join_all, join3};
+use serde_json::{Value, json};
+
+use super::fixture::{Crash, World};
+use crate::{
+    durable::Context,
+    models::{EntryKind, Retry},
+    worker::WorkError,
+};
+
+type Handled = Result<Value, WorkError>;
+
+async fn sequence(ctx: Context, world: World) -> Handled {
+    let mut sum = 0;
+    for number in 1..=5 {
+        let world = world.clone();
+        let add = || async {
+            world.does(&format!("add {number}"));
+            Ok::<_, WorkError>(sum + number)
+        };
+        sum = ctx.step("add", add).await?;
+    }
+    Ok(json!(sum))
+}
+
+async fn retried(ctx: Context, world: World) -> Handled {
+    let mut tries = 0;
+    let flaky = || {
+        tries += 1;
+        let (tries, world) = (tries, world.clone());
+        async move {
+            world.does("flaky");
+            if tries < 3 {
+                Err(WorkError::new("DOWN", "again"))
+            } else {
+                Ok(json!({"tries": "some"}))
+            }
+        }
+    };
+    let result =
+        ctx.step("flaky", flaky).retry(&Retry { attempts: Some(50), ..Retry::default() }).await?;
+    let world = world.clone();
+    let after: Value = ctx
+        .step("after", || async {
+            world.does("after");
+            Ok::<_, WorkError>(Value::Null)
+        })
+        .await?;
+    Ok(json!([result, after]))
+}
+
+async fn caught(ctx: Context, world: World) -> Handled {
+    let refuse = || async {
+        world.does("refuse");
+        Err::<(), _>(WorkError::new("NO", "never").without_retry())
+    };
+    let refused = ctx.step("refuse", refuse).await.unwrap_err();
+    let undo = ctx.step("undo", || async {
+        world.does("undo");
+        Ok::<_, WorkError>(refused.code().to_owned())
+    });
+    Ok(json!([undo.await?, refused.attempts() > 0, refused.message()]))
+}
+
+async fn side_by_side(ctx: Context, world: World) -> Handled {
+    let branch = |name: &'static str, pauses: usize| {
+        let (ctx, world) = (ctx.scope(name), world.clone());
+        async move {
+            let mut all = Vec::new();
+            for number in 0..3 {
+                for _ in 0..pauses {
+                    tokio::task::yield_now().await;
+                }
+                let does = || async {
+                    world.does(&format!("{name} {number}"));
+                    Ok::<_, WorkError>(number)
+                };
+                all.push(ctx.step("one", does).await?);
+            }
+            Ok::<_, WorkError>(all)
+        }
+    };
+    let (a, b, c) = join3(branch("a", 3), branch("b", 1), branch("c", 2)).await;
+    Ok(json!([a?, b?, c?]))
+}
+
+async fn many_at_once(ctx: Context, world: World) -> Handled {
+    let steps = (0..70).map(|number| {
+        let world = world.clone();
+        ctx.step("one", move || {
+            let world = world.clone();
+            async move {
+                world.does(&number.to_string());
+                Ok::<_, WorkError>(number)
+            }
+        })
+        .into_future()
+    });
+    let steps: Vec<_> = steps.collect();
+    let all: Result<Vec<i32>, _> = join_all(steps).await.into_iter().collect();
+    Ok(json!(all?))
+}
+
+async fn by_chance(ctx: Context, world: World) -> Handled {
+    let times = [ctx.now().await, ctx.now().await];
+    let (inner, number) = (ctx.scope("inner"), ctx.random());
+    let step = ctx
+        .step("s", || async {
+            world.does("s");
+            Ok::<_, WorkError>(number)
+        })
+        .await?;
+    let ids = [ctx.uuid(), ctx.uuid(), inner.uuid()];
+    assert!(ids[0] != ids[1] && ids[0] != ids[2], "{ids:?}");
+    Ok(json!([times, step, ids, inner.random(), ctx.scope("inner").now().await]))
+}
+
+/// Ends a handler at each entry in each way and goes on. Returns the number of these ends.
+async fn at_every_entry<R>(handler: impl Fn(Context, World) -> R + Copy) -> usize
+where
+    R: Future<Output = Handled>,
+{
+    let whole = World::default();
+    let wanted = whole.run(Crash::Never, handler).await.unwrap().unwrap();
+    let (wanted_ends, wanted_effects) = (whole.ends().await, whole.effects());
+    let entries = whole.entries().await.len() as i64;
+    let is_random = wanted_ends.iter().any(|end| end.starts_with("now"));
+    let mut crashes = 0;
+    for at in 0..entries {
+        for crash in [Crash::Before(at), Crash::After(at), Crash::Unanswered(at)] {
+            let world = World::default();
+            let mut ended = world.run(crash, handler).await;
+            assert_eq!(ended.is_some(), matches!(crash, Crash::Unanswered(_)), "{crash:?}");
+            crashes += 1;
+            // Each run that goes on is ended once more, at its own first entries.
+            for next in [Crash::Before(1), Crash::After(1), Crash::Never] {
+                if ended.is_none() {
+                    ended = world.run(next, handler).await;
+                }
+            }
+            let ended = ended.expect("an end").unwrap();
+            let replayed = world.run(Crash::Never, handler).await.unwrap().unwrap();
+            assert_eq!(ended, replayed, "{crash:?}");
+            let mut ends = world.ends().await;
+            let mut effects = world.effects();
+            if !is_random {
+                assert_eq!(ended, wanted, "{crash:?}");
+                // Side by side they end in any order.
+                let mut wanted = wanted_ends.clone();
+                wanted.sort();
+                ends.sort();
+                assert_eq!(ends, wanted, "{crash:?}");
+            }
+            assert_eq!(ends.len(), wanted_ends.len(), "{crash:?}");
+            // Each effect happened, and none in a run that had its result.
+            effects.sort();
+            effects.dedup();
+            let mut wanted_effects = wanted_effects.clone();
+            wanted_effects.sort();
+            wanted_effects.dedup();
+            assert_eq!(effects, wanted_effects, "{crash:?}");
+        }
+    }
+    crashes
+}
+
+#[tokio::test(start_paused = true)]
+async fn handlers_that_are_ended_at_any_entry_go_on_to_the_same_end() {
+    let mut crashes = at_every_entry(sequence).await;
+    crashes += at_every_entry(retried).await;
+    crashes += at_every_entry(caught).await;
+    crashes += at_every_entry(side_by_side).await;
+    crashes += at_every_entry(many_at_once).await;
+    crashes += at_every_entry(by_chance).await;
+    assert!(crashes > 250, "{crashes}");
+}
+
+#[tokio::test]
+async fn a_result_that_is_stored_is_not_made_again() {
+    let world = World::default();
+    let first = world.run(Crash::After(3), sequence).await;
+    assert!(first.is_none());
+    assert_eq!(world.effects(), ["add 1", "add 2", "add 3"]);
+    let second = world.run(Crash::Never, sequence).await.unwrap().unwrap();
+    assert_eq!(
+        (second, world.effects()),
+        (json!(15), vec!["add 4".to_owned(), "add 5".to_owned()])
+    );
+    for _ in 0..100 {
+        assert_eq!(world.run(Crash::Never, sequence).await.unwrap().unwrap(), json!(15));
+    }
+    assert_eq!(world.effects(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_attempt_that_was_lost_is_counted_and_done_again() {
+    let world = World::default();
+    for _ in 0..2 {
+        assert!(world.run(Crash::Before(1), sequence).await.is_none());
+    }
+    world.run(Crash::Never, sequence).await.unwrap().unwrap();
+    assert_eq!(world.effects().iter().filter(|effect| *effect == "add 1").count(), 3);
+    let entries = world.entries().await.into_iter();
+    let times = entries.filter_map(|entry| match entry.what {
+        EntryKind::Ended { times, .. } => Some((times.attempt, times.lost)),
+        _ => None,
+    });
+    assert_eq!(times.collect::<Vec<_>>(), [(3, 2), (1, 0), (1, 0), (1, 0), (1, 0)]);
+}
+
+#[tokio::test]
+async fn times_and_random_values_are_the_same_in_each_run_and_others_elsewhere() {
+    let (world, other) = (World::default(), World::default());
+    let first = world.run(Crash::Never, by_chance).await.unwrap().unwrap();
+    for _ in 0..100 {
+        assert_eq!(world.run(Crash::Never, by_chance).await.unwrap().unwrap(), first);
+    }
+    let others = other.run(Crash::Never, by_chance).await.unwrap().unwrap();
+    assert_eq!(first[0], others[0], "the clocks stand still");
+    for number in 1..4 {
+        assert_ne!(first[number], others[number]);
+    }
+}

@@ -1,0 +1,203 @@
+//! Runs that end where a test says, on a clock that moves when it is waited for.
+
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicI64, AtomicU64, Ordering},
+};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    durable::{Context, environment::Environment, journal::Journal, worker::carry_out},
+    models::{
+        CaseId, EntryKind, JournalEntry, JournalId, LogSequence, OperationEnd, StoredEntry,
+        WorkflowId,
+    },
+    storage::{Journals, MemoryStorage, Result, StorageError},
+    worker::WorkError,
+};
+
+/// A journal in memory, and the world round it.
+#[derive(Debug, Clone)]
+pub(super) struct World {
+    pub store: MemoryStorage,
+    now: Arc<Mutex<DateTime<Utc>>>,
+    claim: Arc<AtomicU64>,
+    of: JournalId,
+    effects: Arc<Mutex<Vec<String>>>,
+}
+
+/// The way in which a run ends before its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Crash {
+    Never,
+    /// Before the entry of this number in the run is stored, counted from 0.
+    Before(i64),
+    /// After it is stored, and before the run learns it.
+    After(i64),
+    /// The answer to it is lost, and the run goes on.
+    Unanswered(i64),
+}
+
+impl Default for World {
+    fn default() -> Self {
+        let of = JournalId {
+            workflow: WorkflowId::new("w").unwrap(),
+            case: CaseId::new("c").unwrap(),
+            item: 1,
+        };
+        let now = Arc::new(Mutex::new("2026-01-01T00:00:00Z".parse().unwrap()));
+        let (store, claim, effects) = Default::default();
+        Self { store, now, claim, of, effects }
+    }
+}
+
+#[async_trait]
+impl Environment for World {
+    fn now(&self) -> DateTime<Utc> {
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn sleep_until(&self, time: DateTime<Utc>) {
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        *now = time.max(*now);
+    }
+}
+
+/// Journals that end a run.
+#[derive(Debug)]
+struct Crashing {
+    store: MemoryStorage,
+    crash: Crash,
+    left: AtomicI64,
+    ends: CancellationToken,
+}
+
+impl Crashing {
+    async fn crashed<T>(&self) -> T {
+        self.ends.cancel();
+        std::future::pending().await
+    }
+}
+
+#[async_trait]
+impl Journals for Crashing {
+    async fn write_entry(
+        &self,
+        of: &JournalId,
+        entry: &JournalEntry,
+        expected: Option<LogSequence>,
+    ) -> Result<LogSequence> {
+        let number = self.left.fetch_add(1, Ordering::Relaxed);
+        match self.crash {
+            Crash::Before(at) if at == number => self.crashed().await,
+            Crash::After(at) if at == number => {
+                self.store.write_entry(of, entry, expected).await?;
+                self.crashed().await
+            }
+            Crash::Unanswered(at) if at == number => {
+                self.store.write_entry(of, entry, expected).await?;
+                let reason = "the answer was lost".to_owned();
+                Err(StorageError::Unavailable { reason, away_since: None })
+            }
+            _ => self.store.write_entry(of, entry, expected).await,
+        }
+    }
+
+    async fn last_entry(&self, of: &JournalId) -> Result<Option<StoredEntry>> {
+        self.store.last_entry(of).await
+    }
+
+    async fn entries_at(&self, of: &JournalId, at: &[LogSequence]) -> Result<Vec<StoredEntry>> {
+        self.store.entries_at(of, at).await
+    }
+}
+
+impl World {
+    /// A world of its own on a store.
+    pub(super) fn on(store: MemoryStorage) -> Self {
+        Self { store, ..Self::default() }
+    }
+
+    /// Notes an effect outside.
+    pub(super) fn does(&self, effect: &str) {
+        self.effects.lock().unwrap_or_else(PoisonError::into_inner).push(effect.to_owned());
+    }
+
+    /// The effects since the last time that they were asked for.
+    pub(super) fn effects(&self) -> Vec<String> {
+        std::mem::take(&mut self.effects.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Runs a handler under the next claim. `None` if the run crashed.
+    pub(super) async fn run<R>(
+        &self,
+        crash: Crash,
+        handler: impl FnOnce(Context, Self) -> R,
+    ) -> Option<std::result::Result<Value, WorkError>>
+    where
+        R: Future<Output = std::result::Result<Value, WorkError>>,
+    {
+        let claim = self.claim.fetch_add(1, Ordering::Relaxed) + 1;
+        let ends = CancellationToken::new();
+        let store = Crashing {
+            store: self.store.clone(),
+            crash,
+            left: AtomicI64::new(0),
+            ends: ends.clone(),
+        };
+        let store: Arc<dyn Journals> = Arc::new(store);
+        let carried = async {
+            let by = (format!("worker-{claim}"), self.now());
+            let opened = Journal::open(store, self.of.clone(), claim, by).await;
+            let opened = opened.map_err(|fatal| WorkError::from(fatal.failure()))?;
+            let environment = Arc::new(self.clone());
+            carry_out(environment, opened, |context| handler(context, self.clone())).await
+        };
+        tokio::select! {
+            biased;
+            () = ends.cancelled() => None,
+            ended = carried => Some(ended),
+        }
+    }
+
+    /// All entries.
+    pub(super) async fn entries(&self) -> Vec<JournalEntry> {
+        let (of, mut all) = (&self.of, Vec::new());
+        let last = self.store.last_entry(of).await.unwrap();
+        let up_to = last.map_or(0, |last| last.sequence.get());
+        let sequences: Vec<_> = (1..=up_to).filter_map(LogSequence::new).collect();
+        for stored in self.store.entries_at(of, &sequences).await.unwrap() {
+            all.push(stored.entry);
+        }
+        all
+    }
+
+    /// The ends of operations in their order: their places and names, and how they ended.
+    pub(super) async fn ends(&self) -> Vec<String> {
+        let entries = self.entries().await.into_iter();
+        let ends = entries.filter_map(|entry| match entry.what {
+            EntryKind::Ended { of, end: OperationEnd::Result(result), .. } => {
+                Some(format!("{of} {result}"))
+            }
+            EntryKind::Ended { of, end: OperationEnd::Error(failure), .. } => {
+                Some(format!("{of} {}", failure.code))
+            }
+            _ => None,
+        });
+        ends.collect()
+    }
+}
+
+/// The code of a failed run.
+pub(super) fn code(ended: Option<std::result::Result<Value, WorkError>>) -> String {
+    ended.expect("it did not crash").expect_err("it failed").into_failure().code
+}
+
+/// The words of a failed run.
+pub(super) fn words(ended: Option<std::result::Result<Value, WorkError>>) -> String {
+    ended.expect("it did not crash").expect_err("it failed").into_failure().message
+}
