@@ -119,6 +119,11 @@ impl Subjects {
         format!("{}.open.>", self.prefix)
     }
 
+    /// Subject of the message at the head of the stream of open work: no workflow has that id, so it is no entry.
+    pub(super) fn head_of_work(&self) -> String {
+        format!("{}.open.incidents.~.~.~", self.prefix)
+    }
+
     /// Subject of an entry of the index of what is open.
     pub(super) fn open(&self, open: &Open) -> String {
         let prefix = &self.prefix;

@@ -247,11 +247,11 @@ async fn a_bench_of_three_servers_has_three_copies_on_all_sides() {
         "--clients=2",
         "--cases=2",
         "--rounds=2",
-        "--turn=1s",
+        "--turn=2s",
         "--nats-port",
         &port,
     ]);
-    let bench = tokio::spawn(output(bench));
+    let mut bench = tokio::spawn(output(bench));
     let url = format!("nats://127.0.0.1:{port}");
     let client = until("the first server", async || async_nats::connect(&url).await.ok()).await;
     let streams = jetstream::new(client);
@@ -269,7 +269,10 @@ async fn a_bench_of_three_servers_has_three_copies_on_all_sides() {
             let asked = timeout(Duration::from_millis(500), streams.get_stream(stream)).await;
             Some(asked.ok()?.ok()?.cached_info().config.num_replicas)
         });
-        assert_eq!(copies.await, 3, "{stream}");
+        tokio::select! {
+            copies = copies => assert_eq!(copies, 3, "{stream}"),
+            done = &mut bench => panic!("{stream} did not come: {}", errors(&done.unwrap())),
+        }
     }
     let done = bench.await.unwrap();
     assert!(done.status.success(), "{}", errors(&done));

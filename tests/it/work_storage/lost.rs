@@ -119,6 +119,29 @@ async fn a_stream_of_work_that_is_deleted_is_made_again_and_says_that_it_lacks_o
     assert!(operator.get_stream("CB_WORK").await.is_err());
 }
 
+/// With it no consumer is at the head of the stream, where the server looks at all that waits before each message that it
+/// gives out.
+#[tokio::test]
+async fn a_message_that_nobody_takes_stays_at_the_head_of_the_stream() {
+    let server = TestServer::start().await;
+    let work = connect(config(server.url())).await;
+    let operator = operator(server.url()).await;
+    for _ in 0..2 {
+        work.offer(&offers("q", 0..10)).await.unwrap();
+        assert_eq!(all_of(&work, "q", 10).await, once(0..10));
+        let state = stream_info(&operator, "CB_WORK").await["state"].take();
+        assert_eq!(state["messages"], 1, "{state}");
+        let stream = operator.get_stream("CB_WORK").await.unwrap();
+        let head = stream.get_raw_message(state["first_seq"].as_u64().unwrap()).await.unwrap();
+        assert_eq!(head.subject.as_str(), "cb.open.incidents.~.~.~");
+        assert_eq!(work.queues().await.unwrap(), [queue("q")]);
+        // It is there once, also where the stream is made again.
+        NatsStorage::connect(config(server.url())).await.unwrap();
+        operator.delete_stream("CB_WORK").await.unwrap();
+        work.work_to_be_filled().await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn one_who_waits_goes_on_when_the_server_was_killed_and_is_back() {
     let mut server = TestServer::start().await;

@@ -2,6 +2,7 @@
 //! never deleted.
 
 mod filling;
+mod head;
 mod level;
 mod missing;
 mod others;
@@ -115,6 +116,9 @@ pub(super) async fn prepare(
     for role in others {
         let name = role.name(config);
         led(&name, &info_of(link, &name).await?)?;
+        if *role == Role::Work {
+            head::keep_head(link, config).await;
+        }
     }
     persistence::tell_if_before_disk(config, &view);
     Ok(is_filling(&view))
@@ -136,6 +140,9 @@ pub(super) async fn keep_other(
     let (stream, lost) = (role.name(config), missing::lost(role));
     tracing::warn!(stream, "the stream was missing and is made again; {lost}");
     take(link, config, role, step).await?;
+    if role == Role::Work {
+        head::keep_head(link, config).await;
+    }
     Ok(true)
 }
 
