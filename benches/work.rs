@@ -173,12 +173,12 @@ async fn long_queue(petrel: &Petrel, other: &Petrel, count: u64) -> Result<(), E
             begin(petrel, queue, format!("k-{}", waiting + number)).await?;
         }
     }
-    let median = |all: &[Parts], part: fn(&Parts) -> Duration| {
+    let median = |all: &[Parts], part: Part| {
         let mut times: Vec<_> = all.iter().map(part).collect();
         times.sort();
         times[times.len() / 2].as_secs_f64()
     };
-    let parts: [(&str, fn(&Parts) -> Duration); 5] = [
+    let parts: [(&str, Part); 5] = [
         ("claim and complete", |of| of.iter().sum()),
         ("  taken", |of| of[0]),
         ("  begun", |of| of[1]),
@@ -199,6 +199,9 @@ async fn long_queue(petrel: &Petrel, other: &Petrel, count: u64) -> Result<(), E
 
 /// Times of taking, beginning, completing and acknowledging an item.
 type Parts = [Duration; 4];
+
+/// One of them, or several.
+type Part = fn(&Parts) -> Duration;
 
 async fn fill(petrel: &Petrel, of: &str, numbers: std::ops::Range<u64>) -> Result<(), Error> {
     let begun = stream::iter(numbers).map(|number| begin(petrel, of, format!("k-{number}")));
