@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-use futures::{StreamExt, stream};
+use futures::StreamExt;
 
 use crate::petrel::{
     Error, Repaired, Result,
@@ -25,21 +25,20 @@ use crate::{
 /// Number of records that are handled together.
 const BATCH: usize = 4_096;
 
-/// Number of cases, and of their registers, that are asked for together, and of such parts at once.
-const CASES: usize = 256;
-const REGISTERS: usize = 512;
-const PARTS_AT_ONCE: usize = 2;
+/// Number of cases, and of their registers, that are asked for together. A token may take some megabytes of memory.
+const CASES: usize = 64;
+const REGISTERS: usize = 32;
 
 /// Number of cases of a part that are looked at at once.
 const AT_ONCE: usize = 16;
 
 /// Most registers of a case that are read together with others'.
-const MOST_TOGETHER: usize = 64;
+const MOST_TOGETHER: usize = 16;
 
 /// Registers to look at, by case.
 pub(super) type Touched = HashMap<(WorkflowId, CaseId), BTreeSet<Key>>;
 
-/// What is to be looked at of a case.
+/// Parts of a case that are to be looked at.
 struct Wanted {
     registers: BTreeSet<Key>,
     /// True if it may have timers and work, too.
@@ -127,10 +126,8 @@ impl Views {
         }
         let (mut tally, mut contended) = (Tally::ending(), Touched::new());
         for (workflow, cases) in workflows {
-            let parts = parts(cases).into_iter().map(|part| self.look_at_part(&workflow, part));
-            let mut parts = std::pin::pin!(stream::iter(parts).buffered(PARTS_AT_ONCE));
-            while let Some(looks) = parts.next().await {
-                for (case, registers, looked) in looks? {
+            for part in parts(cases) {
+                for (case, registers, looked) in self.look_at_part(&workflow, part).await? {
                     match looked {
                         Err(error @ Error::ViewsContended { .. }) => {
                             tracing::debug!(%error, "looked at again");
@@ -158,8 +155,9 @@ impl Views {
         let keys: Vec<_> = few.flat_map(|wanted| &wanted.registers).cloned().collect();
         let waiting = cases.iter().filter(|(_, wanted)| wanted.waits);
         let waiting: Vec<_> = waiting.map(|(case, _)| case.clone()).collect();
-        let registers = async { Ok(storage.registers_of(workflow, &keys).await?) };
-        let (registers, armed) = tokio::try_join!(registers, self.armed_now(workflow, &waiting))?;
+        let (registers, armed) =
+            tokio::join!(storage.registers_of(workflow, &keys), self.armed_now(workflow, &waiting));
+        let registers = registers?;
         let registers = registers.iter().map(|register| (key(register), register));
         let registers: HashMap<Key, &Register> = registers.collect();
         // Both are judged by what is read after them.
@@ -169,26 +167,34 @@ impl Views {
             async move {
                 let looked = async {
                     let head = head?;
-                    if let Some(head) = head.as_ref().filter(|_| wanted.waits) {
-                        self.look_at_waiting(head, armed).await?;
-                    }
+                    // Whatever becomes of it, the registers are looked at.
+                    let waited = match (head.as_ref().filter(|_| wanted.waits), armed) {
+                        (Some(head), Ok(armed)) => self.look_at_waiting(head, armed).await,
+                        _ => Ok(()),
+                    };
                     let seen = wanted.registers.iter().map(|key| registers.get(key).copied());
                     let seen: Option<Vec<_>> = seen.collect();
-                    match (seen, head) {
+                    let repaired = match (seen, head) {
                         (Some(seen), Some(head)) if self.are_right(&head, &seen).await? => {
-                            Ok(Repaired::default())
+                            Repaired::default()
                         }
                         (_, head) => {
                             let keys = wanted.registers.iter().cloned().collect();
-                            self.repair_some((workflow, &case), (head, asked), keys).await
+                            self.repair_some((workflow, &case), (head, asked), keys).await?
                         }
-                    }
+                    };
+                    waited.map(|()| repaired)
                 };
                 let looked = looked.await;
                 (case, looked)
             }
         });
         let looks: Vec<_> = looks.buffer_unordered(AT_ONCE).collect().await;
+        match armed {
+            Err(error) if error.retryable() => return Err(error),
+            Err(error) => tracing::warn!(%workflow, %error, "timers and work can't be looked at"),
+            Ok(_) => {}
+        }
         let mut cases = cases;
         let of_case = |(case, looked)| {
             let registers = cases.remove(&case).map(|wanted| wanted.registers);

@@ -2,7 +2,7 @@
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
-use futures::future::join_all;
+use futures::{StreamExt, TryStreamExt, future::join_all, stream};
 use serde_json::{Value, json};
 
 use super::{
@@ -17,6 +17,9 @@ use crate::storage::{Cursor, Filling, MAX_PAGE, Page, PageOf, Result, StorageErr
 
 /// Number of requests for items of one call that are made at once.
 const AT_ONCE: usize = 256;
+
+/// Number of filters whose messages are listed at once.
+const LISTED_AT_ONCE: usize = 16;
 
 /// Every subject of a stream.
 pub(super) const EVERYTHING: &str = ">";
@@ -109,19 +112,21 @@ impl Inner {
         if let Some(found) = self.all_at_once(stream, filters).await? {
             return Ok(found);
         }
-        let mut found = Vec::new();
-        for filter in filters {
-            let alone = std::slice::from_ref(filter);
-            if let Some(theirs) = self.all_at_once(stream, alone).await? {
-                found.extend(theirs);
-                continue;
-            }
-            let mut from = Some(1);
-            while let Some(at) = from {
-                let (messages, next) = self.following(stream, filter, at, MAX_PAGE).await?;
-                found.extend(messages);
-                from = next;
-            }
+        let each = (0..filters.len()).map(|at| self.all_of_one(stream, &filters[at..=at]));
+        let found: Vec<_> = stream::iter(each).buffered(LISTED_AT_ONCE).try_collect().await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    /// The same of one filter.
+    async fn all_of_one(&self, stream: &str, filter: &[String]) -> Result<Vec<RawMessage>> {
+        if let Some(found) = self.all_at_once(stream, filter).await? {
+            return Ok(found);
+        }
+        let (mut found, mut from) = (Vec::new(), Some(1));
+        while let (Some(filter), Some(at)) = (filter.first(), from) {
+            let (messages, next) = self.following(stream, filter, at, MAX_PAGE).await?;
+            found.extend(messages);
+            from = next;
         }
         Ok(found)
     }
