@@ -48,6 +48,8 @@ impl Context {
 
     /// The next operation of the scope.
     fn operation(&self, kind: OperationKind, name: &str) -> Operation {
+        self.run.must_be_outside_of_steps();
+        self.must_have_room(name);
         let number = self.scope.made.fetch_add(1, Ordering::Relaxed) + 1;
         let scope = self.scope.path.clone();
         Operation { scope, number, kind, name: name.to_owned(), input_hash: None }
@@ -56,8 +58,9 @@ impl Context {
     /// A step: a function with an effect outside. Its result is in the journal before the handler sees it, and another
     /// run gets it from there.
     ///
-    /// Its place among the operations is fixed by this call, and it begins when it is awaited. It is carried out at least
-    /// once; [`Step::at_most_once`] is for what must never be repeated.
+    /// Its place among the operations is fixed by this call, and it begins when it is awaited. It is to be awaited to its
+    /// end: what drops a step that has begun, as a `select` does, may do otherwise in another run. Its own code uses no
+    /// context. It is carried out at least once; [`Step::at_most_once`] is for what must never be repeated.
     ///
     /// # Errors
     ///
@@ -87,6 +90,7 @@ impl Context {
         let run = Arc::clone(&self.run);
         async move {
             let asked = run.ask(of).await;
+            run.go_on().await;
             if let Some((OperationEnd::Result(stored), _)) = asked.past.and_then(|past| past.end) {
                 return match serde_json::from_value(stored) {
                     Ok(time) => time,
@@ -107,6 +111,7 @@ impl Context {
 
     /// A stream of random bits, another one for each call. Another run gets the same ones.
     pub fn rng(&self) -> Seeded {
+        self.run.must_be_outside_of_steps();
         let number = self.scope.drawn.fetch_add(1, Ordering::Relaxed) + 1;
         Seeded::of(&format!("{} {} {number}", self.run.seed, self.scope.path))
     }
@@ -127,13 +132,30 @@ impl Context {
     /// library, gets a scope each: so the order in which others make their operations does not matter to it.
     #[must_use]
     pub fn scope(&self, name: &str) -> Self {
+        self.run.must_be_outside_of_steps();
+        self.must_have_room(name);
         let number = self.scope.made.fetch_add(1, Ordering::Relaxed) + 1;
-        let path = match self.scope.path.as_str() {
+        // A slash parts the scopes of a path.
+        let name = name.replace('%', "%25").replace('/', "%2F");
+        let outer = self.scope.path.as_str();
+        let path = match outer {
             "" => format!("{number}:{name}"),
             outer => format!("{outer}/{number}:{name}"),
         };
+        self.run.enter(outer, number, &path);
         let scope = Scope { path, ..Scope::default() };
         Self { run: Arc::clone(&self.run), scope: Arc::new(scope) }
+    }
+
+    /// Ends the run where a name, with the scopes round it, is longer than an entry should have.
+    fn must_have_room(&self, name: &str) {
+        let length = self.scope.path.len() + name.len();
+        if length > LONGEST_NAME {
+            self.run.fail(Fatal::Name(format!(
+                "an operation's name and the names of the scopes round it have {length} bytes, and {LONGEST_NAME} at \
+                 most"
+            )));
+        }
     }
 
     /// Returns true as long as the journal has operations that the code has not asked for in this run.
@@ -141,6 +163,9 @@ impl Context {
         self.run.is_replaying()
     }
 }
+
+/// Most bytes of a name and of the scopes round it.
+const LONGEST_NAME: usize = 4_096;
 
 /// Code of a result that JSON has not.
 const RESULT_REFUSED: &str = "RESULT_REFUSED";

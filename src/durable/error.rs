@@ -16,8 +16,14 @@ pub(super) enum Fatal {
     LeaseLost,
     /// Nobody knows if a step that is carried out at most once had its effect.
     Unknown { of: Operation, attempt: u64 },
-    /// The journal can't be written.
+    /// The journal can't be written, or read.
     Journal(StorageError),
+    /// The attempt is to stop: its worker was told so.
+    Stopped,
+    /// A running step uses the context.
+    InStep,
+    /// An operation or a scope has a name that none may have.
+    Name(String),
 }
 
 /// Difference between the code and the journal.
@@ -25,6 +31,8 @@ pub(super) enum Fatal {
 pub(super) enum Difference {
     /// Another operation at the same place.
     Other { stored: Operation, asked: Operation },
+    /// A scope at the place of an operation or of another scope, or the other way round.
+    Scope { stored: String, asked: String },
     /// The handler ended, and the journal has more.
     EndsEarly { more: usize, first: Operation },
     /// The stored result is not what the code reads.
@@ -41,6 +49,9 @@ impl fmt::Display for Difference {
                     true => Ok(()),
                     false => write!(f, ", with another input ({} and {})", hash(was), hash(is)),
                 }
+            }
+            Self::Scope { stored, asked } => {
+                write!(f, "the journal has {stored}, and the code asks for {asked}")
             }
             Self::EndsEarly { more, first } => write!(
                 f,
@@ -86,7 +97,22 @@ impl Fatal {
                 ),
             ),
             Self::Journal(error) => ("JOURNAL_REFUSED", error.to_string()),
+            Self::Stopped => ("STOPPED", "the attempt was told to stop".to_owned()),
+            Self::InStep => (
+                "CONTEXT_IN_STEP",
+                "a running step uses the context, and another run may not carry that step out: what comes from \
+                 the context is taken before the step is made"
+                    .to_owned(),
+            ),
+            Self::Name(reason) => ("NAME_REFUSED", reason.clone()),
         };
-        Failure { code: code.to_owned(), message, is_final: true, ..Failure::default() }
+        let is_final = match self {
+            // Another attempt may have a store that takes it, or a program that reads it.
+            Self::Journal(StorageError::Corrupt { newer, .. }) => !newer,
+            Self::Journal(StorageError::Unwritable { .. } | StorageError::TooLarge { .. }) => true,
+            Self::Journal(_) | Self::Stopped | Self::LeaseLost => false,
+            _ => true,
+        };
+        Failure { code: code.to_owned(), message, is_final, ..Failure::default() }
     }
 }

@@ -11,6 +11,8 @@ use serde::{
 };
 use serde_json::Value;
 
+use crate::models::{MAX_NESTING, kept_name, nesting};
+
 /// The JSON of a value.
 ///
 /// # Errors
@@ -18,7 +20,14 @@ use serde_json::Value;
 /// The reason that it has none: a number that is not finite, or what serde_json refuses.
 pub(super) fn json(value: &impl Serialize) -> Result<Value, String> {
     value.serialize(Finite).map_err(|fault| fault.to_string())?;
-    serde_json::to_value(value).map_err(|error| error.to_string())
+    let value = serde_json::to_value(value).map_err(|error| error.to_string())?;
+    if nesting(&value, MAX_NESTING) > MAX_NESTING {
+        return Err(format!("it has more than {MAX_NESTING} levels of lists and objects"));
+    }
+    match kept_name(&value) {
+        Some(name) => Err(format!("no field may have the name {name:?}")),
+        None => Ok(value),
+    }
 }
 
 /// A serializer that writes nothing, and refuses numbers that are not finite.

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 use tokio::sync::Mutex;
 
 use super::error::Fatal;
@@ -33,6 +34,7 @@ impl Journal {
         of: JournalId,
         claim: u64,
         (worker, now): (String, DateTime<Utc>),
+        input: Value,
     ) -> std::result::Result<(Self, Vec<StoredEntry>), Fatal> {
         let last = again(|| store.last_entry(&of)).await.map_err(Fatal::Journal)?;
         let end = match &last {
@@ -41,8 +43,11 @@ impl Journal {
             Some(last) => JournalEnd::at(last),
         };
         let journal = Self { store, of, claim, end: Mutex::new(end) };
-        let seed = last.is_none().then(|| format!("{:032x}", rand::random::<u128>()));
-        journal.append(EntryKind::Begun { worker, seed }, now).await?;
+        let (seed, input) = match last {
+            None => (Some(format!("{:032x}", rand::random::<u128>())), Some(input)),
+            Some(_) => (None, None),
+        };
+        journal.append(EntryKind::Begun { worker, seed, input }, now).await?;
         let entries = again(|| journal.read()).await.map_err(Fatal::Journal)?;
         let is_whole = (1..).zip(&entries).all(|(number, stored)| stored.entry.number == number);
         match is_whole {
@@ -81,8 +86,9 @@ impl Journal {
                     return Ok(());
                 }
                 Some(last) if Some(last.sequence) != end.sequence => *end = JournalEnd::at(&last),
-                // A log that went back has not what was there.
-                None if end.sequence.is_some() => return Err(Fatal::LeaseLost),
+                None if end.sequence.is_some() => {
+                    return Err(Fatal::Journal(self.broken("the log has gone back before it")));
+                }
                 Some(_) | None => {}
             }
         }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 
 use crate::models::{EntryKind, Operation, OperationEnd, StoredEntry, Times};
 
@@ -10,10 +11,14 @@ use crate::models::{EntryKind, Operation, OperationEnd, StoredEntry, Times};
 #[derive(Debug, Default)]
 pub(super) struct Past {
     operations: HashMap<String, HashMap<u64, PastOperation>>,
+    /// Scopes with operations in them, by the paths round them and their numbers there: each with its own path.
+    scopes: HashMap<String, HashMap<u64, String>>,
     /// Times at which claims began since the last entry about an operation: the run before each may have begun others.
     pub begun: Vec<DateTime<Utc>>,
     /// The text of which all that is random is made.
     pub seed: String,
+    /// The input of the handler.
+    pub input: Option<Value>,
 }
 
 /// The past of an operation.
@@ -38,10 +43,10 @@ impl Past {
         let mut past = Self::default();
         for StoredEntry { entry, .. } in entries {
             match entry.what {
-                EntryKind::Begun { seed, .. } => {
+                EntryKind::Begun { seed, input, .. } => {
                     match entry.number {
                         // Nothing was begun before the first one.
-                        1 => past.seed = seed.unwrap_or_default(),
+                        1 => (past.seed, past.input) = (seed.unwrap_or_default(), input),
                         _ => past.begun.push(entry.time),
                     }
                 }
@@ -67,6 +72,14 @@ impl Past {
 
     fn operation(&mut self, of: Operation) -> &mut PastOperation {
         self.begun.clear();
+        let mut path = of.scope.as_str();
+        while !path.is_empty() {
+            let (outer, own) = path.rsplit_once('/').unwrap_or(("", path));
+            let number = own.split_once(':').and_then(|(number, _)| number.parse().ok());
+            let scopes = self.scopes.entry(outer.to_owned()).or_default();
+            scopes.insert(number.unwrap_or_default(), path.to_owned());
+            path = outer;
+        }
         let numbers = self.operations.entry(of.scope.clone()).or_default();
         numbers.entry(of.number).or_insert_with(|| PastOperation {
             of,
@@ -86,6 +99,16 @@ impl Past {
     /// Takes the past of an operation by its place.
     pub(super) fn take(&mut self, of: &Operation) -> Option<PastOperation> {
         self.operations.get_mut(&of.scope)?.remove(&of.number)
+    }
+
+    /// The path of the scope that was at a place.
+    pub(super) fn scope_at(&self, outer: &str, number: u64) -> Option<&String> {
+        self.scopes.get(outer)?.get(&number)
+    }
+
+    /// The operation at a place, if it was not taken.
+    pub(super) fn operation_at(&self, scope: &str, number: u64) -> Option<&Operation> {
+        self.operations.get(scope)?.get(&number).map(|past| &past.of)
     }
 
     /// The first of those that were not taken, in the order of their places.

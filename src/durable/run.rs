@@ -15,7 +15,10 @@ use super::{
     journal::Journal,
     past::{Past, PastOperation},
 };
-use crate::models::{EntryKind, Operation};
+use crate::{
+    models::{EntryKind, Operation},
+    storage::StorageError,
+};
 
 /// Parts that all contexts of a run share.
 #[derive(Debug)]
@@ -26,6 +29,27 @@ pub(super) struct Run {
     past: Mutex<Past>,
     fatal: OnceLock<Fatal>,
     ends: Notify,
+}
+
+tokio::task_local! {
+    /// There while a step runs.
+    static STEP: ();
+}
+
+/// Carries out a step's own code, in which no context may be used.
+pub(super) async fn in_step<T>(step: impl Future<Output = T>) -> T {
+    STEP.scope((), step).await
+}
+
+impl Run {
+    /// Ends the run, and the step, where a running step uses the context.
+    pub(super) fn must_be_outside_of_steps(&self) {
+        if STEP.try_with(|()| ()).is_ok() {
+            self.fail(Fatal::InStep);
+            // Before it has another effect.
+            std::panic::resume_unwind(Box::new("a running step uses the context"));
+        }
+    }
 }
 
 /// An operation that a handler asks for, and its past.
@@ -55,12 +79,30 @@ impl Run {
         self.past().len() > 0
     }
 
+    /// Returns if something may begin; where the run has ended, or is to stop, never.
+    pub(super) async fn go_on(&self) {
+        if self.environment.is_stopped() {
+            self.fail(Fatal::Stopped);
+        }
+        if self.fatal.get().is_some() {
+            future::pending().await
+        }
+    }
+
     /// Looks for an operation in the past.
     pub(super) async fn ask(&self, of: Operation) -> Asked {
-        let (past, begun) = {
+        if self.fatal.get().is_some() {
+            return future::pending().await;
+        }
+        let (past, begun, scope) = {
             let mut all = self.past();
-            (all.take(&of), all.begun.clone())
+            let scope = all.scope_at(&of.scope, of.number).map(|path| as_scope(path));
+            (all.take(&of), all.begun.clone(), scope)
         };
+        if let Some(stored) = scope {
+            let asked = of.to_string();
+            return self.end_by(Fatal::Differs(Difference::Scope { stored, asked })).await;
+        }
         match past {
             Some(past) if past.of != of => {
                 let (stored, asked) = (past.of, of);
@@ -70,8 +112,25 @@ impl Run {
         }
     }
 
+    /// Looks if the past has something else at the place of a scope.
+    pub(super) fn enter(&self, outer: &str, number: u64, path: &str) {
+        let stored = {
+            let past = self.past();
+            let operation = past.operation_at(outer, number).map(ToString::to_string);
+            let scope = past.scope_at(outer, number).filter(|stored| *stored != path);
+            operation.or_else(|| scope.map(|path| as_scope(path)))
+        };
+        if let Some(stored) = stored {
+            let asked = as_scope(path);
+            self.fail(Fatal::Differs(Difference::Scope { stored, asked }));
+        }
+    }
+
     /// Writes an entry.
     pub(super) async fn write(&self, what: EntryKind) -> Result<(), TooLarge> {
+        if self.fatal.get().is_some() {
+            return future::pending().await;
+        }
         let of_operation = what.operation().is_some();
         match self.journal.append(what, self.environment.now()).await {
             Ok(()) => {
@@ -81,7 +140,7 @@ impl Run {
                 }
                 Ok(())
             }
-            Err(Fatal::Journal(crate::storage::StorageError::TooLarge { size, limit, .. })) => {
+            Err(Fatal::Journal(StorageError::TooLarge { size, limit, .. })) => {
                 Err(TooLarge { size, limit })
             }
             Err(fatal) => self.end_by(fatal).await,
@@ -90,10 +149,15 @@ impl Run {
 
     /// Ends the run here: whoever waits for this waits for ever.
     pub(super) async fn end_by<T>(&self, fatal: Fatal) -> T {
+        self.fail(fatal);
+        future::pending().await
+    }
+
+    /// Ends the run at its next pause. Nothing begins until then.
+    pub(super) fn fail(&self, fatal: Fatal) {
         // The first one counts.
         let _ = self.fatal.set(fatal);
         self.ends.notify_one();
-        future::pending().await
     }
 
     /// Carries a handler out, up to its end or the point where its run ends.
@@ -119,6 +183,11 @@ impl Run {
             }
         }
     }
+}
+
+/// A scope in words, by its path.
+fn as_scope(path: &str) -> String {
+    format!("scope {path}")
 }
 
 /// An entry that does not fit into a message. Nothing was stored.

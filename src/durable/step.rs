@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{
     OperationError,
     error::{Difference, Fatal},
-    run::{Asked, Run, TooLarge},
+    run::{Asked, Run, TooLarge, in_step},
 };
 use crate::{
     engine::Policy,
@@ -64,7 +64,7 @@ impl<'a, T: DeserializeOwned + Send + 'a> Step<'a, T> {
     }
 
     /// Says how failed attempts are tried again: as those of an activity where it leaves something out (three attempts,
-    /// a second, twice as long each time, at most a minute, full jitter). A policy
+    /// a second, twice as long each time, at most a minute, full jitter); `lost` counts for nothing here. A policy
     /// that a definition would be refused for is the error `RETRY_REFUSED`, and nothing is carried out.
     pub fn retry(mut self, retry: &Retry) -> Self {
         self.policy = Policy::of(retry).map_err(|problems| problems.to_string());
@@ -95,14 +95,6 @@ impl<'a, T: DeserializeOwned + Send + 'a> Step<'a, T> {
     async fn carry_out(self) -> Result<T, OperationError> {
         let Self { run, of, place, mut attempt, policy, timeout, once, .. } = self;
         let Asked { of, past, begun } = run.ask(of).await;
-        let policy = match policy {
-            Ok(policy) => policy,
-            Err(message) => {
-                let code = RETRY_REFUSED.to_owned();
-                let failure = Failure { code, message, is_final: true, ..Failure::default() };
-                return Err(OperationError { operation: of, failure, attempts: 0 });
-            }
-        };
         let (mut failed, mut before, mut next) = (0, 0, None);
         if let Some(past) = past {
             match (past.end, past.started) {
@@ -111,11 +103,20 @@ impl<'a, T: DeserializeOwned + Send + 'a> Step<'a, T> {
                 (None, None) => (failed, before, next) = (past.failed, past.attempt, past.next),
             }
         }
+        let policy = match policy {
+            Ok(policy) => policy,
+            Err(message) => {
+                let code = RETRY_REFUSED.to_owned();
+                let failure = Failure { code, message, is_final: true, ..Failure::default() };
+                return Err(OperationError { operation: of, failure, attempts: 0 });
+            }
+        };
         let mut lost = lost(&begun, next);
         loop {
             if let Some(next) = next {
                 run.environment.sleep_until(next).await;
             }
+            run.go_on().await;
             let (number, since) = (before + lost + 1, run.environment.now());
             let times = Times { attempt: number, lost, since, place: place.clone() };
             if once != Once::No {
@@ -153,7 +154,7 @@ async fn try_once(
     place: &str,
 ) -> Result<Value, Failure> {
     // What it does before its first pause may panic, too.
-    let running = AssertUnwindSafe(async move { attempt().await }).catch_unwind();
+    let running = AssertUnwindSafe(in_step(async move { attempt().await })).catch_unwind();
     let ended = match timeout {
         None => running.await,
         Some(limit) => match tokio::time::timeout(limit, running).await {

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 use super::{
     Context,
-    environment::{Environment, RealTime},
+    environment::{Attempted, Environment},
     journal::Journal,
     past::Past,
     run::Run,
@@ -15,14 +16,15 @@ use crate::{
     models::{JournalId, KindId, StoredEntry},
     petrel::WorkId,
     storage::Journals,
-    worker::{Attempt, WorkError, WorkerBuilder},
+    worker::{Attempt, WorkError, WorkerBuilder, input_refused},
 };
 
 impl WorkerBuilder {
     /// Carries out a kind of work by a durable handler, whose input and result have the JSON forms that serde gives them.
     /// An attempt whose worker is lost is followed by another one, which goes on after the last entry of the journal.
     ///
-    /// An error of the handler is final: each of its steps has its own attempts.
+    /// The input is that of the first attempt, whatever becomes of the tokens. An error of the handler is final: each of
+    /// its steps has its own attempts.
     #[must_use]
     pub fn durable<I, O, F, R>(self, kind: KindId, run: F) -> Self
     where
@@ -32,34 +34,38 @@ impl WorkerBuilder {
         R: Future<Output = Result<O, WorkError>> + Send + 'static,
     {
         let run = Arc::new(run);
-        self.handle(kind, move |attempt: Attempt, input: I| {
+        self.handle(kind, move |attempt: Attempt, input: Value| {
             let run = Arc::clone(&run);
             async move {
                 let petrel = attempt.petrel();
-                let environment = Arc::new(RealTime(petrel.clock()));
                 let WorkId { workflow, case, item } = attempt.work().clone();
                 let of = JournalId { workflow, case, item };
                 let store: Arc<dyn Journals> = petrel.storage().clone();
-                let by = (attempt.worker().to_owned(), environment.now());
-                let opened = Journal::open(store, of, attempt.claim(), by).await;
+                let by = (attempt.worker().to_owned(), petrel.now());
+                let opened = Journal::open(store, of, attempt.claim(), by, input).await;
                 let opened = opened.map_err(|fatal| WorkError::from(fatal.failure()))?;
-                carry_out(environment, opened, |context| run(context, input)).await
+                let environment = Arc::new(Attempted { clock: petrel.clock(), attempt });
+                carry_out(environment, opened, |context, input| run(context, input)).await
             }
         })
     }
 }
 
-/// Carries a handler out on its journal, which has these entries.
-pub(super) async fn carry_out<T, R>(
+/// Carries a handler out on its journal, which has these entries, the input among them.
+pub(super) async fn carry_out<I, T, R>(
     environment: Arc<dyn Environment>,
     (journal, entries): (Journal, Vec<StoredEntry>),
-    handler: impl FnOnce(Context) -> R,
+    handler: impl FnOnce(Context, I) -> R,
 ) -> Result<T, WorkError>
 where
+    I: DeserializeOwned,
     R: Future<Output = Result<T, WorkError>>,
 {
-    let run = Arc::new(Run::new(environment, journal, Past::of(entries)));
-    let handler = handler(Context::new(Arc::clone(&run)));
+    let mut past = Past::of(entries);
+    let input = serde_json::from_value(past.input.take().unwrap_or_default());
+    let input = input.map_err(|error| input_refused(&error))?;
+    let run = Arc::new(Run::new(environment, journal, past));
+    let handler = handler(Context::new(Arc::clone(&run)), input);
     match run.carry(handler).await {
         Ok(ended) => ended.map_err(WorkError::without_retry),
         Err(fatal) => Err(fatal.failure().into()),

@@ -43,6 +43,12 @@ fn json(result: impl Serialize) -> Result<Value, WorkError> {
     })
 }
 
+/// The failure of an attempt whose input is not what its handler takes.
+pub(crate) fn input_refused(error: &serde_json::Error) -> WorkError {
+    let message = format!("the input is not what the handler takes: {error}");
+    WorkError::new(INPUT_REFUSED, message).without_retry()
+}
+
 type Run = dyn Fn(Attempt, Value) -> BoxFuture<'static, Result<Done, WorkError>> + Send + Sync;
 
 /// A handler, whatever its types.
@@ -90,11 +96,7 @@ impl Handler {
         Self(Arc::new(move |attempt, input| {
             let run = match serde_json::from_value(input) {
                 Ok(input) => run(attempt, input),
-                Err(error) => {
-                    let message = format!("the input is not what the handler takes: {error}");
-                    let refused = WorkError::new(INPUT_REFUSED, message).without_retry();
-                    return Box::pin(std::future::ready(Err(refused)));
-                }
+                Err(error) => return Box::pin(std::future::ready(Err(input_refused(&error)))),
             };
             Box::pin(async move { done(run.await?) })
         }))

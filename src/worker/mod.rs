@@ -24,5 +24,5 @@ pub use builder::{QueueOptions, Worker, WorkerBuilder};
 pub use command::CommandHandler;
 pub use error::{WorkError, WorkerError};
 pub use handler::Done;
-pub(crate) use handler::panicked;
+pub(crate) use handler::{input_refused, panicked};
 pub use operation_error::OperationError;

@@ -62,6 +62,51 @@ async fn code_that_differs_ends_at_the_first_difference_and_says_both_sides() {
 }
 
 #[tokio::test]
+async fn a_scope_that_is_renamed_added_or_removed_differs() {
+    let renamed = differs(&["pay/charge"], &["payment/charge"]).await;
+    let words = "has scope 1:pay, and the code asks for scope 1:payment";
+    assert!(renamed.contains(words), "{renamed}");
+    let removed = differs(&["a", "pay/charge"], &["a", "charge"]).await;
+    let words = r#"has scope 2:pay, and the code asks for step "charge" at 2"#;
+    assert!(removed.contains(words), "{removed}");
+    let added = differs(&["a", "charge"], &["a", "pay/charge"]).await;
+    let words = r#"has step "charge" at 2, and the code asks for scope 2:pay"#;
+    assert!(added.contains(words), "{added}");
+}
+
+/// Side by side with what differs, in the same moment.
+#[tokio::test]
+async fn nothing_begins_beside_a_difference() {
+    let world = World::default();
+    let one = |ctx: Context, world: World| async move {
+        ctx.step("a", || async {
+            world.does("a");
+            Ok::<_, WorkError>(())
+        })
+        .await?;
+        Ok(Value::Null)
+    };
+    world.run(Crash::Never, one).await.unwrap().unwrap();
+    world.effects();
+    let two = |ctx: Context, world: World| async move {
+        let step = |name: &'static str| {
+            let world = world.clone();
+            ctx.step(name, move || {
+                world.does(name);
+                async { Ok::<_, WorkError>(()) }
+            })
+        };
+        let (x, y) = (step("x"), step("y"));
+        let (x, y) = futures::future::join(x.into_future(), y.into_future()).await;
+        x?;
+        y?;
+        Ok(Value::Null)
+    };
+    assert_eq!(code(world.run(Crash::Never, two).await), "NON_DETERMINISTIC");
+    assert_eq!(world.effects(), Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn an_operation_of_another_kind_differs() {
     let world = World::default();
     let now = |ctx: Context, _| async move { Ok(json!(ctx.now().await)) };

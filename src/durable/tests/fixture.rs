@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, Mutex, PoisonError,
-    atomic::{AtomicI64, AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
 };
 
 use async_trait::async_trait;
@@ -28,6 +28,7 @@ pub(super) struct World {
     claim: Arc<AtomicU64>,
     of: JournalId,
     effects: Arc<Mutex<Vec<String>>>,
+    stopped: Arc<AtomicBool>,
 }
 
 /// The way in which a run ends before its end.
@@ -50,8 +51,8 @@ impl Default for World {
             item: 1,
         };
         let now = Arc::new(Mutex::new("2026-01-01T00:00:00Z".parse().unwrap()));
-        let (store, claim, effects) = Default::default();
-        Self { store, now, claim, of, effects }
+        let (store, claim, effects, stopped) = Default::default();
+        Self { store, now, claim, of, effects, stopped }
     }
 }
 
@@ -64,6 +65,10 @@ impl Environment for World {
     async fn sleep_until(&self, time: DateTime<Utc>) {
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         *now = time.max(*now);
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
     }
 }
 
@@ -122,6 +127,11 @@ impl World {
         Self { store, ..Self::default() }
     }
 
+    /// Tells the attempt to stop.
+    pub(super) fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
     /// Notes an effect outside.
     pub(super) fn does(&self, effect: &str) {
         self.effects.lock().unwrap_or_else(PoisonError::into_inner).push(effect.to_owned());
@@ -152,10 +162,16 @@ impl World {
         let store: Arc<dyn Journals> = Arc::new(store);
         let carried = async {
             let by = (format!("worker-{claim}"), self.now());
-            let opened = Journal::open(store, self.of.clone(), claim, by).await;
+            let input = serde_json::json!(claim);
+            let opened = Journal::open(store, self.of.clone(), claim, by, input).await;
             let opened = opened.map_err(|fatal| WorkError::from(fatal.failure()))?;
             let environment = Arc::new(self.clone());
-            carry_out(environment, opened, |context| handler(context, self.clone())).await
+            let first = opened.1[0].entry.claim;
+            let begin = |context, input: u64| {
+                assert_eq!(input, first, "the input is that of the first claim");
+                handler(context, self.clone())
+            };
+            carry_out(environment, opened, begin).await
         };
         tokio::select! {
             biased;

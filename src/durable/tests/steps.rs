@@ -276,9 +276,8 @@ async fn an_earlier_claim_is_refused_at_its_next_entry_and_ends_there() {
                 ctx.step("two", does("two")).await?;
                 Ok(json!("other"))
             };
-            // Its first claim is lower than ours, so that it loses; the next one wins.
-            let ended = other.run(Crash::Never, of).await.unwrap();
-            assert!(ended.is_ok() || other.run(Crash::Never, of).await.unwrap().is_ok());
+            // It has a later claim.
+            assert!(other.run(Crash::Never, of).await.unwrap().is_ok());
             ctx.step("two", || async {
                 world.does("two");
                 Ok::<_, WorkError>(1)
@@ -288,7 +287,7 @@ async fn an_earlier_claim_is_refused_at_its_next_entry_and_ends_there() {
             Ok(json!("ours"))
         }
     };
-    // Others have claims after ours.
+    // Its claims are beyond ours.
     other.run(Crash::Before(0), |_, _| async { Ok(Value::Null) }).await;
     other.run(Crash::Before(0), |_, _| async { Ok(Value::Null) }).await;
     let ended = world.run(Crash::Never, of).await;
@@ -296,6 +295,77 @@ async fn an_earlier_claim_is_refused_at_its_next_entry_and_ends_there() {
     assert_eq!(world.effects(), ["one", "two"], "nothing after the refused entry");
     assert_eq!(other.effects(), ["two"]);
     assert_eq!(world.ends().await.len(), 2, "each result once");
+}
+
+/// Another run may not carry the step out, so that all after it would be otherwise.
+#[tokio::test]
+async fn a_step_that_uses_the_context_ends_the_run_before_its_effect() {
+    let uses: [fn(&Context); 4] = [
+        |ctx| assert_ne!(ctx.random(), 0),
+        |ctx| drop(ctx.now()),
+        |ctx| drop(ctx.scope("s")),
+        |ctx| drop(ctx.step("inner", || async { Ok::<_, WorkError>(()) })),
+    ];
+    for (number, uses) in uses.into_iter().enumerate() {
+        let world = World::default();
+        let of = |ctx: Context, world: World| async move {
+            let run = || async {
+                uses(&ctx);
+                world.does("effect");
+                Ok::<_, WorkError>(())
+            };
+            ctx.step("outer", run).await?;
+            Ok(Value::Null)
+        };
+        assert_eq!(code(world.run(Crash::Never, of).await), "CONTEXT_IN_STEP", "{number}");
+        assert_eq!(world.effects(), Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn nothing_begins_once_the_attempt_is_to_stop_and_what_has_run_is_stored() {
+    let world = World::default();
+    let of = |ctx: Context, world: World| async move {
+        let stops = || async {
+            world.does("one");
+            world.stop();
+            Ok::<_, WorkError>(1)
+        };
+        ctx.step("one", stops).await?;
+        ctx.step("two", || async {
+            world.does("two");
+            Ok::<_, WorkError>(2)
+        })
+        .await?;
+        Ok(Value::Null)
+    };
+    let ended = world.run(Crash::Never, of).await.unwrap().unwrap_err().into_failure();
+    assert_eq!((ended.code.as_str(), ended.is_final), ("STOPPED", false));
+    assert_eq!((world.effects(), world.ends().await.len()), (vec!["one".to_owned()], 1));
+}
+
+#[tokio::test]
+async fn names_that_an_entry_has_no_room_for_and_results_too_deep_to_be_read_are_refused() {
+    let (world, long) = (World::default(), "n".repeat(5_000));
+    let of = |ctx: Context, world: World| {
+        let long = &long;
+        async move {
+            ctx.step(long, || async {
+                world.does("it");
+                Ok::<_, WorkError>(())
+            })
+            .await?;
+            Ok(Value::Null)
+        }
+    };
+    assert_eq!(code(world.run(Crash::Never, of).await), "NAME_REFUSED");
+    let deep = (0..70).fold(json!(1), |inner, _| json!([inner]));
+    let of = |ctx: Context, _| {
+        let deep = &deep;
+        async move { Ok(ctx.step("s", || async { Ok::<_, WorkError>(deep.clone()) }).await?) }
+    };
+    assert_eq!(code(World::default().run(Crash::Never, of).await), "RESULT_REFUSED");
+    assert_eq!(world.effects(), Vec::<String>::new());
 }
 
 #[tokio::test]

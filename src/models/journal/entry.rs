@@ -3,7 +3,7 @@
 use std::fmt;
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::distances;
@@ -30,12 +30,12 @@ pub struct JournalEntry {
     /// In a page: the log sequences of all pages before it.
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "distances")]
     pub pages: Vec<LogSequence>,
-    /// What it says.
+    /// Its content.
     #[serde(flatten)]
     pub what: EntryKind,
 }
 
-/// What an entry says.
+/// Content of an entry.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -47,6 +47,9 @@ pub enum EntryKind {
         /// Beginning of all that is random in the handler: 32 hexadecimal digits, in the first entry of a journal.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         seed: Option<String>,
+        /// Input of the handler, in the first entry of a journal: every run has it from there.
+        #[serde(default, deserialize_with = "written", skip_serializing_if = "Option::is_none")]
+        input: Option<Value>,
     },
     /// An operation has ended.
     Ended {
@@ -111,6 +114,11 @@ pub struct Times {
     /// The place in the source that made the operation.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub place: String,
+}
+
+/// Reads a value that is there: null is one.
+fn written<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(from).map(Some)
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
@@ -248,7 +256,12 @@ mod tests {
             },
             EntryKind::Tried { of: of.clone(), failure, times, next },
             EntryKind::Started { of, attempt: 1 },
-            EntryKind::Begun { worker: "w".to_owned(), seed: Some("00".repeat(16)) },
+            EntryKind::Begun {
+                worker: "w".to_owned(),
+                seed: Some("00".repeat(16)),
+                input: Some(Value::Null),
+            },
+            EntryKind::Begun { worker: String::new(), seed: None, input: None },
         ] {
             let entry = entry(what);
             let text = serde_json::to_string(&entry).unwrap();

@@ -147,7 +147,7 @@ mod tests {
                     time: chrono::DateTime::UNIX_EPOCH,
                     recent: Vec::new(),
                     pages: Vec::new(),
-                    what: EntryKind::Begun { worker: String::new(), seed: None },
+                    what: EntryKind::Begun { worker: String::new(), seed: None, input: None },
                 };
                 let entry = end.followed_by(entry).unwrap();
                 prop_assert_eq!(entry.number, number as u64 + 1);

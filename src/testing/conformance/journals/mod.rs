@@ -63,7 +63,14 @@ fn entry(number: u64, what: EntryKind) -> JournalEntry {
 }
 
 fn begun(number: u64) -> JournalEntry {
-    entry(number, EntryKind::Begun { worker: "Grüße > * $JS \"of\" 世界".to_owned(), seed: None })
+    entry(
+        number,
+        EntryKind::Begun {
+            worker: "Grüße > * $JS \"of\" 世界".to_owned(),
+            seed: None,
+            input: None,
+        },
+    )
 }
 
 fn step(name: &str) -> Operation {
@@ -98,7 +105,11 @@ async fn written(
 pub async fn entries_of_every_kind_come_back_as_they_were_written(journals: &Journals) {
     let of = journal("journals-kinds", 1);
     assert_eq!(journals.last_entry(&of).await.expect("an answer"), None);
-    let mut whats = vec![EntryKind::Begun { worker: String::new(), seed: Some("0f".repeat(16)) }];
+    let mut whats = vec![EntryKind::Begun {
+        worker: String::new(),
+        seed: Some("0f".repeat(16)),
+        input: Some(json!(null)),
+    }];
     let values = [
         json!(null),
         json!(""),
