@@ -42,7 +42,7 @@ pub(crate) enum Trial {
 }
 
 impl Trial {
-    const ALL: [Self; 5] =
+    pub(crate) const ALL: [Self; 5] =
         [Self::Completion, Self::Failure, Self::GiveBack, Self::Standing, Self::Beat];
 
     /// Its name.

@@ -22,9 +22,6 @@ use crate::{
     run::Soak,
 };
 
-/// Trials of the intruder that have to be refused.
-const LEAST_REFUSED: u64 = 100;
-
 /// Longest time for the queue to be empty once every case has settled, and the time between two looks.
 const QUEUE_EMPTIES: Duration = Duration::from_secs(120);
 const SAY_EVERY: Duration = Duration::from_secs(10);
@@ -60,7 +57,7 @@ impl Soak {
         let fault = (log.lost < least).then(|| "that is too few for a trial".to_owned());
         let seen = format!("{}, at least {least}", log.lost);
         self.report.check("enough attempts were lost", seen, fault);
-        self.check_intrusions(intrusions, &log);
+        self.check_intrusions(options, intrusions, &log);
         let faults = driver.counts.faults.lock().unwrap_or_else(PoisonError::into_inner).clone();
         self.report.check("no begin and no decision was refused", log.cases.len(), faults);
         Ok(())
@@ -140,7 +137,7 @@ impl Soak {
     }
 
     /// Checks that nothing of the intruder's was taken.
-    fn check_intrusions(&mut self, intrusions: Intrusions, log: &LogFacts) {
+    fn check_intrusions(&mut self, options: &Options, intrusions: Intrusions, log: &LogFacts) {
         let total = intrusions.total();
         for ((trial, reason), count) in &intrusions.refused {
             self.report.number(format!("refused {}, {reason}", trial.as_str()), count);
@@ -149,7 +146,8 @@ impl Soak {
         let written = log.cases.iter().filter(|(_, case)| case.is_intruded);
         let written =
             written.map(|(number, _)| format!("case s-{number} has a record of the intruder"));
-        let few = (total < LEAST_REFUSED).then(|| format!("{LEAST_REFUSED} are needed"));
+        let least = options.refusals();
+        let few = (total < least).then(|| format!("{least} are needed"));
         let faults = intrusions.faults.into_iter().chain(written).chain(few);
         self.report.check("what claims that are past sent was refused", total, faults);
     }

@@ -4,6 +4,8 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::intruder::Trial;
+
 /// Soak the workers of the sample order: cases at a steady rate, while workers and nats-server are killed
 #[derive(Debug, Clone, Parser)]
 pub(crate) struct Options {
@@ -83,5 +85,11 @@ impl Options {
     pub(crate) fn losses(&self) -> u64 {
         let kills = self.minutes * 60.0 / self.kill_worker_every.as_secs_f64();
         (1_000.0 * (kills / 240.0) * (self.rate / 200.0)).round() as u64
+    }
+
+    /// Answers, beats and give-backs of past claims that have to be refused: all trials with half of those losses, which
+    /// are 2,500 in 20 minutes. A fixed number would ask of a short load, or of a slow machine, what it can't bring.
+    pub(crate) fn refusals(&self) -> u64 {
+        self.losses().div_ceil(2) * Trial::ALL.len() as u64
     }
 }
