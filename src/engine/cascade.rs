@@ -73,7 +73,7 @@ pub(super) fn conclude(
         excess.map_or(Err(NotMade::Late), |excess| Err(excess.into()))
     };
     let mut open = Open::after(&draft.record);
-    if !net.runs_by_itself() {
+    if !open.is_any() && rests(net, &draft) {
         return fitted(open, draft);
     }
     let mut change = draft;
@@ -121,6 +121,20 @@ pub(super) fn conclude(
         Ok((change, judged)) => fitted(open.judged(judged), change),
         Err(_) => Err(NotMade::Late),
     }
+}
+
+/// Returns true if nothing can follow a change, by the numbers of tokens alone. Most changes end here: a look at their
+/// bindings costs as much as the change.
+fn rests(net: &Net, draft: &Draft<'_>) -> bool {
+    if !(net.timed.is_empty() && net.activities.is_empty()) {
+        return false;
+    }
+    if net.immediate.is_empty() || draft.record.status != CaseStatus::Running {
+        return true;
+    }
+    let counts = draft.counts(net);
+    let modes = net.immediate.iter().flat_map(|index| &net.transitions[*index].modes);
+    !modes.into_iter().any(|mode| mode.has_tokens(&counts))
 }
 
 /// Fires immediate transitions, and where none is enabled a timer that has come due, of these at most so

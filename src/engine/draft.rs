@@ -134,6 +134,18 @@ impl<'a> Draft<'a> {
         stays.chain(came.map(|made| &made.token))
     }
 
+    /// Numbers of live tokens, by place of the net.
+    pub(super) fn counts(&self, net: &Net) -> Vec<u64> {
+        let before = self.before.into_iter().flat_map(Case::live_tokens);
+        let stays = before.filter(|token| !self.gone.contains(&token.id));
+        let came = self.made.values().filter(|made| made.came.is_some()).map(|made| &made.token);
+        let mut counts = vec![0; net.places.len()];
+        for place in stays.chain(came).filter_map(|token| net.place(&token.place)) {
+            counts[place] += 1;
+        }
+        counts
+    }
+
     fn in_order(&self) -> Vec<&Made> {
         let mut made: Vec<_> = self.made.values().collect();
         made.sort_unstable_by_key(|made| made.place_in_order());

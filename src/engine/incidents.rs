@@ -132,6 +132,11 @@ impl Open {
         Self { incidents, raised, made: record.incidents_made, since: record.time }
     }
 
+    /// Returns true if there is one.
+    pub(super) fn is_any(&self) -> bool {
+        !self.incidents.is_empty()
+    }
+
     /// Returns true if no immediate transition may fire.
     pub(super) fn is_stopped(&self) -> bool {
         self.incidents.iter().any(|open| open.about == IncidentAbout::Cascade)

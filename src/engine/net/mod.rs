@@ -12,8 +12,8 @@ use super::{
     work::{NetActivity, check_defaults},
 };
 use crate::models::{
-    PlaceId, Problems, Transition, TransitionId, WorkflowDefinition,
-    petri::{self, Arcs},
+    ArcKind, PlaceId, Problems, Transition, TransitionId, WorkflowDefinition,
+    petri::{self, Arcs, Input},
 };
 
 pub(super) use immediate::Watchers;
@@ -99,6 +99,14 @@ pub struct Mode {
     pub outcome: Option<usize>,
     /// Its arcs.
     pub arcs: Arcs,
+}
+
+impl Mode {
+    /// Returns true if these numbers of tokens, by place, are as many as each arc needs for itself.
+    pub(super) fn has_tokens(&self, counts: &[u64]) -> bool {
+        let needs = |arc: &&Input| matches!(arc.kind, ArcKind::Consume | ArcKind::Read);
+        self.arcs.inputs.iter().filter(needs).all(|arc| counts[arc.place] >= arc.weight)
+    }
 }
 
 impl NetTransition {

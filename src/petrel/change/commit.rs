@@ -152,6 +152,7 @@ impl Inner {
         result
     }
 
+    /// What is large in it lies elsewhere: each change's future is copied on its way to its task.
     async fn attempt(
         self: &Arc<Self>,
         commit: &Commit,
@@ -174,7 +175,7 @@ impl Inner {
         }
         let (record, reckoned, runs) = loop {
             match self.decide(commit, act, slot, was_tried).await {
-                Ok(Continue((record, runs))) => match self.checked(slot, *record) {
+                Ok(Continue((record, runs))) => match self.checked(slot, record) {
                     Ok((record, reckoned)) => break (record, reckoned, runs),
                     Err(error) if fresh => return Err(error),
                     Err(_) => {}
@@ -207,14 +208,14 @@ impl Inner {
             }
         };
         self.metrics.appended(begun.elapsed());
-        let mut stored = Stored {
+        let mut stored = Box::new(Stored {
             sequence: appended.sequence,
             fence: record.previous.into(),
-            value: record,
+            value: *record,
             timestamp: act.now,
             subject: appended.subject,
             hash: appended.hash,
-        };
+        });
         let before = slot.case.take();
         let generation = self.reader.storage.generation().await;
         let is_same = generation.is_ok_and(|now| now == slot.generation);
@@ -235,15 +236,15 @@ impl Inner {
         slot.case = Some(Arc::clone(&case));
         let known = (before.as_deref(), registers);
         let writing = Writing { begun, may_wait: commit.change.views_later };
-        self.views.write_views(slot, known, (&stored.value, &case), writing).await;
+        Box::pin(self.views.write_views(slot, known, (&stored.value, &case), writing)).await;
         let tokens = tokens_after(&mut stored.value, &case);
-        let record = Arc::new(stored);
+        let record = Arc::from(stored);
         Ok(Attempt::Done(Box::new(Changed { record, case, tokens, repeated: false })))
     }
 
     /// The record to append, which follows from the case as it is known, and what the case is
     /// after it. A record that replay would refuse is never stored.
-    fn checked(&self, slot: &Slot, mut record: Record) -> Result<(Record, Reckoned)> {
+    fn checked(&self, slot: &Slot, mut record: Box<Record>) -> Result<(Box<Record>, Reckoned)> {
         let case = slot.case.as_deref();
         let mut reckoned = reckon(case, &record)
             .map_err(|reason| broken(&record.workflow, &record.case, None, reason))?;
