@@ -46,8 +46,12 @@ impl Context {
         Self { run, scope: Arc::default() }
     }
 
+    pub(super) fn run(&self) -> &Arc<Run> {
+        &self.run
+    }
+
     /// The next operation of the scope.
-    fn operation(&self, kind: OperationKind, name: &str) -> Operation {
+    pub(super) fn operation(&self, kind: OperationKind, name: &str) -> Operation {
         self.run.must_be_outside_of_steps();
         self.must_have_room(name);
         let number = self.scope.made.fetch_add(1, Ordering::Relaxed) + 1;
@@ -174,6 +178,7 @@ fn no_json(reason: String) -> WorkError {
     WorkError::new(RESULT_REFUSED, format!("the result has no JSON form: {reason}")).without_retry()
 }
 
-fn place(location: &Location<'_>) -> String {
+/// A place in the source, as an entry has it.
+pub(super) fn place(location: &Location<'_>) -> String {
     format!("{}:{}", location.file(), location.line())
 }

@@ -3,7 +3,7 @@
 use std::{fmt::Debug, sync::Arc};
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{models::Clock, worker::Attempt};
 
@@ -15,11 +15,24 @@ pub(super) trait Environment: Debug + Send + Sync {
     /// Waits until a time has come.
     async fn sleep_until(&self, time: DateTime<Utc>);
 
+    /// Longest wait for which a run of which nothing else goes on keeps its worker.
+    fn keeps_worker_for(&self) -> TimeDelta;
+
+    /// Notes that the run ends, and that another one is to go on at a time.
+    fn put_off(&self, until: DateTime<Utc>);
+
+    /// Returns true if the attempt follows no other that failed or was lost, but the word of somebody who has it tried
+    /// again if there was one.
+    fn is_first(&self) -> bool;
+
     /// Returns true if the attempt is to stop.
     fn is_stopped(&self) -> bool {
         false
     }
 }
+
+/// Some records and entries and another reading of the journal cost less than a worker for this time.
+const KEEPS_WORKER_FOR: TimeDelta = TimeDelta::seconds(5);
 
 /// The clock of a process, the time that passes, and a worker's attempt.
 #[derive(Debug)]
@@ -32,6 +45,18 @@ pub(super) struct Attempted {
 impl Environment for Attempted {
     fn now(&self) -> DateTime<Utc> {
         self.clock.now()
+    }
+
+    fn keeps_worker_for(&self) -> TimeDelta {
+        KEEPS_WORKER_FOR
+    }
+
+    fn put_off(&self, until: DateTime<Utc>) {
+        self.attempt.put_off(until);
+    }
+
+    fn is_first(&self) -> bool {
+        self.attempt.is_first()
     }
 
     fn is_stopped(&self) -> bool {

@@ -13,9 +13,11 @@ mod journal;
 mod past;
 mod random;
 mod run;
+mod sleep;
 mod step;
 #[cfg(test)]
 mod tests;
+mod waits;
 mod worker;
 
 pub use context::Context;

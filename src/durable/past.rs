@@ -19,6 +19,10 @@ pub(super) struct Past {
     pub seed: String,
     /// The input of the handler.
     pub input: Option<Value>,
+    /// True if the last run let its worker go: nothing of it ran.
+    is_parked: bool,
+    /// The operation whose error the handler handed on, if its end was the last that there was.
+    failed: Option<Operation>,
 }
 
 /// The past of an operation.
@@ -35,6 +39,8 @@ pub(super) struct PastOperation {
     pub next: Option<DateTime<Utc>>,
     /// Number of an attempt at most once that has begun, and of which nothing is known.
     pub started: Option<u64>,
+    /// The time that it waits for.
+    pub until: Option<DateTime<Utc>>,
 }
 
 impl Past {
@@ -47,9 +53,12 @@ impl Past {
                     match entry.number {
                         // Nothing was begun before the first one.
                         1 => (past.seed, past.input) = (seed.unwrap_or_default(), input),
+                        _ if std::mem::take(&mut past.is_parked) => {}
                         _ => past.begun.push(entry.time),
                     }
                 }
+                EntryKind::Parked { .. } => past.is_parked = true,
+                EntryKind::Waits { of, until } => past.operation(of).until = Some(until),
                 EntryKind::Ended { of, end, times } => {
                     let operation = past.operation(of);
                     operation.attempt = times.attempt;
@@ -61,6 +70,8 @@ impl Past {
                     operation.attempt = times.attempt;
                     (operation.next, operation.started) = (Some(next), None);
                 }
+                EntryKind::Failed { of, .. } => past.failed = of,
+                EntryKind::Retried { of } => past.forget_failure(&of),
                 EntryKind::Started { of, attempt } => {
                     past.operation(of).started = Some(attempt);
                 }
@@ -72,6 +83,7 @@ impl Past {
 
     fn operation(&mut self, of: Operation) -> &mut PastOperation {
         self.begun.clear();
+        (self.is_parked, self.failed) = (false, None);
         let mut path = of.scope.as_str();
         while !path.is_empty() {
             let (outer, own) = path.rsplit_once('/').unwrap_or(("", path));
@@ -88,7 +100,25 @@ impl Past {
             attempt: 0,
             next: None,
             started: None,
+            until: None,
         })
+    }
+
+    /// The operation whose error was the handler's end, if it can be tried again: nothing was made after it.
+    pub(super) fn to_retry(&self) -> Option<Operation> {
+        let failed = self.failed.clone()?;
+        let numbers = self.operations.get(&failed.scope)?;
+        let is_last = numbers.keys().all(|number| *number <= failed.number);
+        let has_failed = numbers
+            .get(&failed.number)
+            .is_some_and(|past| matches!(past.end, Some((OperationEnd::Error(_), _))));
+        (is_last && has_failed).then_some(failed)
+    }
+
+    /// Has a failed operation carried out again, as if no attempt had failed.
+    pub(super) fn forget_failure(&mut self, of: &Operation) {
+        let operation = self.operation(of.clone());
+        (operation.end, operation.failed, operation.next) = (None, 0, None);
     }
 
     /// Number of the operations.

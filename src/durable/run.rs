@@ -14,10 +14,13 @@ use super::{
     error::{Difference, Fatal},
     journal::Journal,
     past::{Past, PastOperation},
+    step::cut,
+    waits::{Up, UpToIdle, Waits},
 };
 use crate::{
     models::{EntryKind, Operation},
     storage::StorageError,
+    worker::WorkError,
 };
 
 /// Parts that all contexts of a run share.
@@ -25,6 +28,7 @@ use crate::{
 pub(super) struct Run {
     pub environment: Arc<dyn Environment>,
     pub seed: String,
+    pub waits: Waits,
     journal: Journal,
     past: Mutex<Past>,
     fatal: OnceLock<Fatal>,
@@ -65,8 +69,8 @@ impl Run {
     /// Begins a run under a claim.
     pub(super) fn new(environment: Arc<dyn Environment>, journal: Journal, past: Past) -> Self {
         let seed = past.seed.clone();
-        let (fatal, ends) = Default::default();
-        Self { environment, seed, journal, past: Mutex::new(past), fatal, ends }
+        let (fatal, ends, waits) = Default::default();
+        Self { environment, seed, waits, journal, past: Mutex::new(past), fatal, ends }
     }
 
     fn past(&self) -> MutexGuard<'_, Past> {
@@ -131,6 +135,7 @@ impl Run {
         if self.fatal.get().is_some() {
             return future::pending().await;
         }
+        let _busy = self.waits.busy();
         let of_operation = what.operation().is_some();
         match self.journal.append(what, self.environment.now()).await {
             Ok(()) => {
@@ -160,12 +165,51 @@ impl Run {
         self.ends.notify_one();
     }
 
+    /// Waits for a time. If nothing else goes on meanwhile, and it is far away, the run ends.
+    pub(super) async fn wait_until(&self, time: DateTime<Utc>) {
+        let _waits = self.waits.wait(time);
+        self.environment.sleep_until(time).await;
+    }
+
+    /// Lets the worker go.
+    async fn put_off(&self, until: DateTime<Utc>) {
+        match self.journal.append(EntryKind::Parked { until }, self.environment.now()).await {
+            Ok(()) => {
+                self.environment.put_off(until);
+                self.fail(Fatal::PutOff);
+            }
+            Err(fatal) => self.fail(fatal),
+        }
+    }
+
+    /// Notes that the handler has ended with an error.
+    pub(super) async fn failed(&self, error: &WorkError) -> Result<(), Fatal> {
+        let (of, failure) = (error.operation().cloned(), cut(error.failure().clone()));
+        self.journal.append(EntryKind::Failed { of, failure }, self.environment.now()).await
+    }
+
+    /// The time at which a run goes on of which nothing goes on now; `None` if it is to keep its worker.
+    fn can_be_put_off(&self) -> Option<DateTime<Utc>> {
+        let until = self.waits.idle_until()?;
+        let is_long = until - self.environment.now() > self.environment.keeps_worker_for();
+        (is_long && self.fatal.get().is_none() && !self.environment.is_stopped()).then_some(until)
+    }
+
     /// Carries a handler out, up to its end or the point where its run ends.
     pub(super) async fn carry<T>(&self, handler: impl Future<Output = T>) -> Result<T, &Fatal> {
+        let handler = UpToIdle::new(handler, || self.can_be_put_off());
         let ended = tokio::select! {
             biased;
             () = self.ends.notified() => None,
             ended = handler => Some(ended),
+        };
+        let ended = match ended {
+            Some(Up::Ended(ended)) => Some(ended),
+            Some(Up::Idle(until)) => {
+                self.put_off(until).await;
+                None
+            }
+            None => None,
         };
         if let Some(fatal) = self.fatal.get() {
             return Err(fatal);

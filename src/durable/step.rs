@@ -114,9 +114,10 @@ impl<'a, T: DeserializeOwned + Send + 'a> Step<'a, T> {
         let mut lost = lost(&begun, next);
         loop {
             if let Some(next) = next {
-                run.environment.sleep_until(next).await;
+                run.wait_until(next).await;
             }
             run.go_on().await;
+            let busy = run.waits.busy();
             let (number, since) = (before + lost + 1, run.environment.now());
             let times = Times { attempt: number, lost, since, place: place.clone() };
             if once != Once::No {
@@ -127,6 +128,7 @@ impl<'a, T: DeserializeOwned + Send + 'a> Step<'a, T> {
                 Ok(result) => store(&run, &of, OperationEnd::Result(result), &times).await,
                 Err(failure) => Err(failure),
             };
+            drop(busy);
             let failure = match result {
                 Ok(end) => return ended(&run, of, end, number).await,
                 Err(failure) => failure,
@@ -236,7 +238,7 @@ const RETRY_REFUSED: &str = "RETRY_REFUSED";
 const LONGEST_WORDS: usize = 16 * 1024;
 
 /// A failure whose words fit into a message.
-fn cut(mut failure: Failure) -> Failure {
+pub(super) fn cut(mut failure: Failure) -> Failure {
     let cut = |words: &mut String| words.truncate(words.floor_char_boundary(LONGEST_WORDS));
     cut(&mut failure.message);
     failure.stack.as_mut().map(cut);

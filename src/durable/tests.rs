@@ -3,4 +3,6 @@
 mod differences;
 mod every_entry;
 mod fixture;
+mod retries;
+mod sleeps;
 mod steps;

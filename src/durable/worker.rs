@@ -13,7 +13,7 @@ use super::{
     run::Run,
 };
 use crate::{
-    models::{JournalId, KindId, StoredEntry},
+    models::{EntryKind, JournalId, KindId, StoredEntry},
     petrel::WorkId,
     storage::Journals,
     worker::{Attempt, WorkError, WorkerBuilder, input_refused},
@@ -24,7 +24,8 @@ impl WorkerBuilder {
     /// An attempt whose worker is lost is followed by another one, which goes on after the last entry of the journal.
     ///
     /// The input is that of the first attempt, whatever becomes of the tokens. An error of the handler is final: each of
-    /// its steps has its own attempts.
+    /// its steps has its own attempts. Where somebody has the item tried again, it goes on at the operation whose error
+    /// the handler handed on.
     #[must_use]
     pub fn durable<I, O, F, R>(self, kind: KindId, run: F) -> Self
     where
@@ -64,10 +65,20 @@ where
     let mut past = Past::of(entries);
     let input = serde_json::from_value(past.input.take().unwrap_or_default());
     let input = input.map_err(|error| input_refused(&error))?;
+    if let Some(of) = past.to_retry().filter(|_| environment.is_first()) {
+        let retried =
+            journal.append(EntryKind::Retried { of: of.clone() }, environment.now()).await;
+        retried.map_err(|fatal| WorkError::from(fatal.failure()))?;
+        past.forget_failure(&of);
+    }
     let run = Arc::new(Run::new(environment, journal, past));
     let handler = handler(Context::new(Arc::clone(&run)), input);
     match run.carry(handler).await {
-        Ok(ended) => ended.map_err(WorkError::without_retry),
+        Ok(Ok(ended)) => Ok(ended),
+        Ok(Err(error)) => match run.failed(&error).await {
+            Ok(()) => Err(error.without_retry()),
+            Err(fatal) => Err(fatal.failure().into()),
+        },
         Err(fatal) => Err(fatal.failure().into()),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Done, builder::Shared, handler::RESULT_REFUSED, lease::Lease};
 use crate::{
@@ -24,8 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) enum End {
     Done(Done),
     Failed(Failure),
-    /// It was not carried out.
-    Released,
+    /// It was not carried out to its end, and is to go on at a time.
+    Released(Option<DateTime<Utc>>),
 }
 
 /// The way on after an answer.
@@ -72,7 +72,10 @@ pub(super) async fn answer(
             End::Failed(failure) => {
                 shared.petrel.fail_work(work, claimed, failure.clone(), change).await
             }
-            End::Released => shared.petrel.release_work(work, claimed, change).await,
+            End::Released(None) => shared.petrel.release_work(work, claimed, change).await,
+            End::Released(Some(until)) => {
+                shared.petrel.put_off_work(work, claim, *until, change).await
+            }
         };
         match changed {
             Ok(changed) => return settle(shared, delivery, (work, &end), (changed, sent)).await,
@@ -136,8 +139,8 @@ async fn settle(
     let is_own = item.is_some_and(|item| item.lease().message == delivery.offer.item);
     let delay = match (end, item) {
         // It is to come again by this message.
-        (End::Released, Some(_)) if is_own => Some(Duration::ZERO),
-        (End::Failed(_), Some(Item { wait: Some(wait), done: None, .. }))
+        (End::Released(_), Some(Item { wait: None, .. })) if is_own => Some(Duration::ZERO),
+        (End::Failed(_) | End::Released(_), Some(Item { wait: Some(wait), done: None, .. }))
             if is_own && wait.timer.is_none() =>
         {
             Some((wait.until - shared.petrel.now()).to_std().unwrap_or_default())

@@ -3,12 +3,13 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 use crate::{
     engine::Refused,
-    models::{KindId, TransitionId},
+    models::{Item, KindId, TransitionId},
     petrel::{Error, Petrel, Result, Standing, WorkId, WorkRefused},
     storage::{BeatSequence, LastProgress, Progress, StorageError},
 };
@@ -57,9 +58,11 @@ struct Inner {
     transition: TransitionId,
     claim: u64,
     number: u64,
+    is_first: bool,
     stop: CancellationToken,
     reason: OnceLock<StopReason>,
     progress: Mutex<Option<Option<BeatSequence>>>,
+    put_off: OnceLock<DateTime<Utc>>,
 }
 
 impl Attempt {
@@ -67,11 +70,25 @@ impl Attempt {
         (petrel, worker): (Petrel, String),
         work: WorkId,
         (kind, transition): (KindId, TransitionId),
-        (claim, number): (u64, u64),
+        item: &Item,
     ) -> Self {
-        let (stop, reason, progress) = Default::default();
-        let inner =
-            Inner { petrel, worker, work, kind, transition, claim, number, stop, reason, progress };
+        let (claim, number) = (item.claim, item.attempt);
+        let is_first = item.failed + item.lost == 0;
+        let (stop, reason, progress, put_off) = Default::default();
+        let inner = Inner {
+            petrel,
+            worker,
+            work,
+            kind,
+            transition,
+            claim,
+            number,
+            is_first,
+            stop,
+            reason,
+            progress,
+            put_off,
+        };
         Self { inner: Arc::new(inner) }
     }
 
@@ -111,6 +128,11 @@ impl Attempt {
         self.inner.number
     }
 
+    /// Returns true if none before it failed or was lost, since the item was made or somebody had it tried again.
+    pub(crate) fn is_first(&self) -> bool {
+        self.inner.is_first
+    }
+
     /// Waits until the attempt is to stop. A handler that does not look is ended at one of its pauses a few
     /// seconds later, or at once if it is lost.
     pub fn stopped(&self) -> WaitForCancellationFuture<'_> {
@@ -125,6 +147,16 @@ impl Attempt {
     pub(super) fn stop(&self, reason: StopReason) {
         let _ = self.inner.reason.set(reason);
         self.inner.stop.cancel();
+    }
+
+    /// Says that it is to go on at a time, in another run of its handler, which ends now.
+    pub(crate) fn put_off(&self, until: DateTime<Utc>) {
+        let _ = self.inner.put_off.set(until);
+    }
+
+    /// The time at which it is to go on, if it ended because it waits for that.
+    pub(super) fn put_off_until(&self) -> Option<DateTime<Utc>> {
+        self.inner.put_off.get().copied()
     }
 
     /// Stores how far it has come, for watchers and for the next attempt. It replaces what was there.

@@ -121,7 +121,7 @@ impl Entry<'_> {
         self.ended = Some(match end {
             Some(End::Done(_)) => |ended| ended.done += 1,
             Some(End::Failed(_)) => |ended| ended.failed += 1,
-            Some(End::Released) => |ended| ended.released += 1,
+            Some(End::Released(_)) => |ended| ended.released += 1,
             None => |ended| ended.stopped += 1,
         });
     }
@@ -171,7 +171,7 @@ mod tests {
         let dropped = book.enter(dropped);
         assert_eq!(book.now(false).running, 5);
         let ends = [Some(End::Done(Default::default())), Some(End::Failed(Default::default()))];
-        let ends = ends.into_iter().chain([Some(End::Released), None]);
+        let ends = ends.into_iter().chain([Some(End::Released(None)), None]);
         for (entry, end) in entries.into_iter().zip(ends) {
             entry.ended(end.as_ref());
         }

@@ -142,7 +142,7 @@ async fn chain(
                 Some(End::Failed(Failure { code, message, is_final: true, ..Failure::default() }))
             }
             // Nobody knows it now.
-            Err(_) => Some(End::Released),
+            Err(_) => Some(End::Released(None)),
         };
         let Some(end) = end else { return };
         let goes_on =
@@ -168,19 +168,19 @@ async fn execute(
         Ok(activity) => activity,
         Err(error) => {
             tracing::warn!(case = %work.case, item = work.item, %error, "given back");
-            return Some(End::Released);
+            return Some(End::Released(None));
         }
     };
     let Some(handler) = shared.handlers.get(&activity.kind).cloned() else {
         tracing::debug!(case = %work.case, item = work.item, kind = %activity.kind, "not ours");
-        return Some(End::Released);
+        return Some(End::Released(None));
     };
     let (kind, transition) = (activity.kind.clone(), item.transition.clone());
     let attempt = Attempt::new(
         (shared.petrel.clone(), shared.name.clone()),
         work.clone(),
         (kind, transition),
-        (item.claim, item.attempt),
+        item,
     );
     let since = Instant::now();
     tracing::info!(
@@ -224,12 +224,16 @@ async fn execute(
             (Some(reason), ended)
         }
     };
-    let end = end_of(reason, ended, activity.timeout);
+    let end = match (end_of(reason, ended, activity.timeout), attempt.put_off_until()) {
+        (Some(End::Failed(_) | End::Released(_)), until @ Some(_)) => Some(End::Released(until)),
+        (end, _) => end,
+    };
     entry.ended(end.as_ref());
     let outcome = match &end {
         Some(End::Done(done)) => done.outcome.as_ref().map_or("done", |outcome| outcome.as_str()),
         Some(End::Failed(failure)) => &failure.code,
-        Some(End::Released) => "released",
+        Some(End::Released(None)) => "released",
+        Some(End::Released(Some(_))) => "waits",
         None => "stopped",
     };
     tracing::info!(
@@ -268,11 +272,11 @@ fn end_of(
 ) -> Option<End> {
     let end = ended.map(|ended| match ended {
         Ok(Ok(Ok(done))) => End::Done(done),
-        Ok(Ok(Err(WorkError(failure)))) => End::Failed(with_a_code(failure)),
+        Ok(Ok(Err(error))) => End::Failed(with_a_code(error.into_failure())),
         Ok(Err(panic)) => End::Failed(panicked(&*panic)),
         Err(error) => {
             let failure = WorkError::new(WorkError::CODE, error.to_string());
-            End::Failed(failure.0)
+            End::Failed(failure.into_failure())
         }
     });
     match (reason, end) {
@@ -280,7 +284,7 @@ fn end_of(
         (Some(StopReason::Cancelled | StopReason::Withdrawn | StopReason::Lost), _) => None,
         (Some(_), Some(End::Done(done))) => Some(End::Done(done)),
         // A failure is that it was told to stop.
-        (Some(StopReason::Draining), _) => Some(End::Released),
+        (Some(StopReason::Draining), _) => Some(End::Released(None)),
         (Some(_), _) => Some(End::Failed(timed_out(limit))),
     }
 }

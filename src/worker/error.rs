@@ -6,13 +6,17 @@ use chrono::{DateTime, Utc};
 
 use super::OperationError;
 use crate::{
-    models::{Failure, KindId, QueueId},
+    models::{Failure, KindId, Operation, QueueId},
     petrel,
 };
 
 /// A failed attempt, as its handler tells it. Any error becomes one, with the code `ERROR`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WorkError(pub(super) Failure);
+pub struct WorkError {
+    pub(super) failure: Failure,
+    /// The operation of a durable handler that failed, where it hands that on.
+    of: Option<Box<Operation>>,
+}
 
 impl WorkError {
     /// Code of an error that names none.
@@ -20,27 +24,27 @@ impl WorkError {
 
     /// A failure with a code, by which the activity's definition knows it, and words for people.
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self(Failure { code: code.into(), message: message.into(), ..Failure::default() })
+        Failure { code: code.into(), message: message.into(), ..Failure::default() }.into()
     }
 
     /// The same; another attempt makes no sense.
     #[must_use]
     pub fn without_retry(mut self) -> Self {
-        self.0.is_final = true;
+        self.failure.is_final = true;
         self
     }
 
     /// The same; no attempt begins before this time.
     #[must_use]
     pub fn not_before(mut self, time: DateTime<Utc>) -> Self {
-        self.0.not_before = Some(time);
+        self.failure.not_before = Some(time);
         self
     }
 
     /// The same, with the place where it happened, for those who mend it.
     #[must_use]
     pub fn with_stack(mut self, stack: impl Into<String>) -> Self {
-        self.0.stack = Some(stack.into());
+        self.failure.stack = Some(stack.into());
         self
     }
 }
@@ -48,19 +52,31 @@ impl WorkError {
 impl WorkError {
     /// The failure that it stands for.
     pub(crate) fn into_failure(self) -> Failure {
-        self.0
+        self.failure
+    }
+}
+
+impl WorkError {
+    /// The operation of a durable handler whose error it is.
+    pub(crate) fn operation(&self) -> Option<&Operation> {
+        self.of.as_deref()
+    }
+
+    /// The failure that it stands for.
+    pub(crate) fn failure(&self) -> &Failure {
+        &self.failure
     }
 }
 
 impl From<Failure> for WorkError {
     fn from(failure: Failure) -> Self {
-        Self(failure)
+        Self { failure, of: None }
     }
 }
 
 impl fmt::Display for WorkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.0.code, self.0.message)
+        write!(f, "{}: {}", self.failure.code, self.failure.message)
     }
 }
 
@@ -69,7 +85,8 @@ impl<E: Error + 'static> From<E> for WorkError {
     fn from(error: E) -> Self {
         // What failed in a durable handler keeps its code.
         if let Some(failed) = (&error as &dyn Error).downcast_ref::<OperationError>() {
-            return Self(Failure { message: failed.to_string(), ..failed.failure().clone() });
+            let failure = Failure { message: failed.to_string(), ..failed.failure().clone() };
+            return Self { failure, of: Some(Box::new(failed.operation.clone())) };
         }
         let (mut message, mut source) = (error.to_string(), error.source());
         while let Some(cause) = source {

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -29,6 +29,11 @@ pub(super) struct World {
     of: JournalId,
     effects: Arc<Mutex<Vec<String>>>,
     stopped: Arc<AtomicBool>,
+    /// Seconds for which a wait keeps the worker, and the time up to which the last run was put off.
+    keeps: Arc<AtomicI64>,
+    put_off: Arc<Mutex<Option<DateTime<Utc>>>>,
+    /// True if the next run follows no failure and no loss.
+    is_first: Arc<AtomicBool>,
 }
 
 /// The way in which a run ends before its end.
@@ -51,8 +56,9 @@ impl Default for World {
             item: 1,
         };
         let now = Arc::new(Mutex::new("2026-01-01T00:00:00Z".parse().unwrap()));
-        let (store, claim, effects, stopped) = Default::default();
-        Self { store, now, claim, of, effects, stopped }
+        let (store, claim, effects, stopped, put_off, is_first) = Default::default();
+        let keeps = Arc::new(AtomicI64::new(1_000_000_000));
+        Self { store, now, claim, of, effects, stopped, keeps, put_off, is_first }
     }
 }
 
@@ -63,8 +69,22 @@ impl Environment for World {
     }
 
     async fn sleep_until(&self, time: DateTime<Utc>) {
-        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
-        *now = time.max(*now);
+        if time - self.now() > self.keeps_worker_for() {
+            return std::future::pending().await;
+        }
+        self.moves_on_to(time);
+    }
+
+    fn keeps_worker_for(&self) -> TimeDelta {
+        TimeDelta::seconds(self.keeps.load(Ordering::Relaxed))
+    }
+
+    fn put_off(&self, until: DateTime<Utc>) {
+        *self.put_off.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+    }
+
+    fn is_first(&self) -> bool {
+        self.is_first.load(Ordering::Relaxed)
     }
 
     fn is_stopped(&self) -> bool {
@@ -127,6 +147,29 @@ impl World {
         Self { store, ..Self::default() }
     }
 
+    /// A world whose workers are let go by each wait.
+    pub(super) fn that_lets_go() -> Self {
+        let world = Self::default();
+        world.keeps.store(0, Ordering::Relaxed);
+        world
+    }
+
+    /// Says if somebody has the item tried again before the next run.
+    pub(super) fn is_tried_again(&self, is_first: bool) {
+        self.is_first.store(is_first, Ordering::Relaxed);
+    }
+
+    fn moves_on_to(&self, time: DateTime<Utc>) {
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        *now = time.max(*now);
+    }
+
+    /// The time up to which the last run was put off. It has come then.
+    pub(super) fn passes_wait(&self) -> Option<DateTime<Utc>> {
+        let until = self.put_off.lock().unwrap_or_else(PoisonError::into_inner).take();
+        until.inspect(|until| self.moves_on_to(*until))
+    }
+
     /// Tells the attempt to stop.
     pub(super) fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
@@ -142,7 +185,12 @@ impl World {
         std::mem::take(&mut self.effects.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Runs a handler under the next claim. `None` if the run crashed.
+    /// Number of the effects since then.
+    pub(super) fn count(&self) -> usize {
+        self.effects.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Runs a handler under the next claim. `None` if the run crashed, or was put off to a time, which has come then.
     pub(super) async fn run<R>(
         &self,
         crash: Crash,
@@ -176,7 +224,25 @@ impl World {
         tokio::select! {
             biased;
             () = ends.cancelled() => None,
-            ended = carried => Some(ended),
+            ended = carried => match self.passes_wait() {
+                Some(_) => None,
+                None => Some(ended),
+            },
+        }
+    }
+
+    /// Runs a handler under one claim after another, up to its end.
+    pub(super) async fn run_on<R>(
+        &self,
+        handler: impl Fn(Context, Self) -> R,
+    ) -> std::result::Result<Value, WorkError>
+    where
+        R: Future<Output = std::result::Result<Value, WorkError>>,
+    {
+        loop {
+            if let Some(ended) = self.run(Crash::Never, &handler).await {
+                return ended;
+            }
         }
     }
 

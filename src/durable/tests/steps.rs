@@ -44,15 +44,6 @@ async fn fails(ctx: Context, world: World, times: usize, retry: Retry) -> Handle
     Ok(json!(ctx.step("flaky", run).retry(&retry).await?))
 }
 
-impl World {
-    /// Number of the effects until now.
-    fn count(&self) -> usize {
-        let effects = self.effects();
-        effects.iter().for_each(|effect| self.does(effect));
-        effects.len()
-    }
-}
-
 #[tokio::test]
 async fn a_step_that_fails_is_tried_again_as_its_policy_says() {
     let world = World::default();

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use proptest::{collection::vec, prelude::*};
 use serde_json::json;
 
@@ -11,8 +12,8 @@ use super::{
 };
 use crate::{
     engine::{
-        Answered, Begin, Bounds, Budget, Claim, Net, Refused, begin, change_status, complete, fail,
-        give_back, update_data,
+        Act, Answered, Begin, Bounds, Budget, Claim, Net, Refused, begin, change_status, complete,
+        fail, give_back, update_data,
     },
     models::{
         Activity, ArcKind, CaseStatus, Failure, Item, Record, RecordKind, TokenId,
@@ -122,6 +123,12 @@ fn started(run: &Run, item: &Item, over: bool) -> Option<Record> {
     Some(begun.ok()?.record)
 }
 
+/// The time up to which an item is put off that is given back, if it is.
+fn until(which: u8, act: &Act) -> Option<DateTime<Utc>> {
+    let seconds = [None, Some(-1), Some(1), Some(3_600)][usize::from(which / 2 % 4)];
+    Some(act.now + TimeDelta::seconds(seconds?))
+}
+
 /// A change of both; `None` if there is none of that kind now.
 fn step(working: &mut Run, plain: &mut Run, (pick, which): (u8, u8)) -> Option<()> {
     let (last, budget) = (plain.net.transitions.len() - 1, Budget::default());
@@ -155,7 +162,7 @@ fn step(working: &mut Run, plain: &mut Run, (pick, which): (u8, u8)) -> Option<(
             let failure = Failure { code: "DOWN".to_owned(), ..Failure::default() };
             let record = match which % 2 {
                 0 => fail(net, case, claim, failure, &act, bounds),
-                _ => give_back(net, case, claim, &act, bounds),
+                _ => give_back(net, case, (claim, until(which, &act)), &act, bounds),
             };
             (record.ok()?, None)
         }

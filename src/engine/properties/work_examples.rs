@@ -42,10 +42,11 @@ fn a_lost_claim_can_neither_answer_nor_give_back() {
     let lost = Refused::LeaseLost { claim: 2, is_over: false };
     assert_eq!(run.complete(of(1, 1), json!({})).unwrap_err(), lost);
     let (budget, act) = (Budget::default(), run.act());
-    let refused = give_back(&run.net, &run.case, of(1, 1), &act, Bounds::of(&budget));
+    let refused = give_back(&run.net, &run.case, (of(1, 1), None), &act, Bounds::of(&budget));
     assert_eq!(refused.unwrap_err(), lost);
     // What the present claim gives back is begun again, and no attempt is counted.
-    let record = give_back(&run.net, &run.case, of(1, 2), &act, Bounds::of(&budget)).unwrap();
+    let record =
+        give_back(&run.net, &run.case, (of(1, 2), None), &act, Bounds::of(&budget)).unwrap();
     run.append(record);
     let refused = run.complete(of(1, 2), json!({})).unwrap_err();
     assert_eq!(refused, Refused::LeaseLost { claim: 2, is_over: true });

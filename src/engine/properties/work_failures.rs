@@ -299,7 +299,7 @@ fn only_what_ran_is_an_attempt() {
         assert_eq!((run.case.items[0].failed, run.case.incidents.len()), (0, 0));
     }
     let (budget, act) = (Budget::default(), run.act());
-    let refused = give_back(&run.net, &run.case, by_hand, &act, Bounds::of(&budget));
+    let refused = give_back(&run.net, &run.case, (by_hand, None), &act, Bounds::of(&budget));
     assert_eq!(refused.unwrap_err(), Refused::LeaseLost { claim: 0, is_over: true });
     let mut run = one(json!({ "input": "token.data.missing" }));
     run.begin(1);

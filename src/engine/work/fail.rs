@@ -1,5 +1,7 @@
 //! Records of attempts that end without an answer that fires: failures, and what was given back.
 
+use chrono::{DateTime, Utc};
+
 use super::{
     answer::end_with,
     item::{Claim, Found, Refused, alone, find, stopped},
@@ -57,18 +59,27 @@ pub fn fail(
         let seed = format!("{} {} {} {failed}", case.workflow, case.id, item.number);
         let delay = activity.policy.delay(failed, &seed);
         let until = failure.not_before.unwrap_or(act.now).max(act.now + delay);
-        let timer = (until - act.now >= ARMED_FROM).then_some(timers + 1);
-        after.wait = Some(Wait { until, timer, armed: None });
-        record.timers_made += u64::from(timer.is_some());
+        let wait = wait(until, timers, act);
+        record.timers_made += u64::from(wait.timer.is_some());
+        if let Some(after) = in_record(record, item.number) {
+            after.wait = Some(wait);
+        }
     }
     Ok(alone(net, draft, bounds.limits)?)
 }
 
-/// Decides the return of an item that was begun and not carried out: no attempt is counted.
+/// A wait up to a time, in a case that has had so many timers.
+fn wait(until: DateTime<Utc>, timers: u64, act: &Act) -> Wait {
+    let timer = (until - act.now >= ARMED_FROM).then_some(timers + 1);
+    Wait { until, timer, armed: None }
+}
+
+/// Decides the return of an item that was begun and not carried out to its end: no attempt is counted. Nobody begins it
+/// before `until`, if that is to come.
 pub fn give_back(
     net: &Net,
     case: &Case,
-    claim: Claim,
+    (claim, until): (Claim, Option<DateTime<Utc>>),
     act: &Act,
     bounds: Bounds<'_>,
 ) -> Result<Record, Refused> {
@@ -78,9 +89,13 @@ pub fn give_back(
         return Err(Refused::LeaseLost { claim: found.item.claim, is_over: true });
     }
     let mut draft = Draft::new(Some(case), next_record(case, RecordKind::Released, act));
-    draft.record.work = Some(found.work(claim));
-    if let Some(after) = in_record(&mut draft.record, claim.item) {
-        (after.running, after.wait) = (None, None);
+    let record = &mut draft.record;
+    record.work = Some(found.work(claim));
+    let until = until.filter(|until| *until > act.now);
+    let wait = until.map(|until| wait(until, record.timers_made, act));
+    record.timers_made += u64::from(wait.as_ref().is_some_and(|wait| wait.timer.is_some()));
+    if let Some(after) = in_record(record, claim.item) {
+        (after.running, after.wait) = (None, wait);
         after.attempt = after.attempt.saturating_sub(1);
         after.offered = after.held.take().map_or(after.offered, |_| None);
     }

@@ -77,6 +77,35 @@ pub enum EntryKind {
         #[serde(with = "time")]
         next: DateTime<Utc>,
     },
+    /// An operation waits for a time.
+    Waits {
+        /// The operation.
+        #[serde(flatten)]
+        of: Operation,
+        /// The time.
+        #[serde(with = "time")]
+        until: DateTime<Utc>,
+    },
+    /// All that runs of the handler waits, and its worker lets it go. Another claim goes on at this time.
+    Parked {
+        /// The time.
+        #[serde(with = "time")]
+        until: DateTime<Utc>,
+    },
+    /// The handler ended with an error.
+    Failed {
+        /// The operation whose error it handed on, if it was one's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        of: Option<Operation>,
+        /// The error.
+        failure: Failure,
+    },
+    /// The failure of an operation counts no more: somebody had the item tried again.
+    Retried {
+        /// The operation.
+        #[serde(flatten)]
+        of: Operation,
+    },
     /// An attempt at a step that is carried out at most once begins.
     Started {
         /// The step.
@@ -154,6 +183,8 @@ pub enum OperationKind {
     Step,
     /// A look at the clock.
     Now,
+    /// A wait for a time.
+    Sleep,
     /// A newer version's kind.
     #[serde(other)]
     Unknown,
@@ -165,6 +196,7 @@ impl OperationKind {
         match self {
             Self::Step => "step",
             Self::Now => "now",
+            Self::Sleep => "sleep",
             Self::Unknown => "unknown",
         }
     }
@@ -185,8 +217,12 @@ impl EntryKind {
     /// The operation that it is about.
     pub fn operation(&self) -> Option<&Operation> {
         match self {
-            Self::Ended { of, .. } | Self::Tried { of, .. } | Self::Started { of, .. } => Some(of),
-            Self::Begun { .. } | Self::Unknown => None,
+            Self::Ended { of, .. }
+            | Self::Tried { of, .. }
+            | Self::Waits { of, .. }
+            | Self::Retried { of }
+            | Self::Started { of, .. } => Some(of),
+            Self::Begun { .. } | Self::Parked { .. } | Self::Failed { .. } | Self::Unknown => None,
         }
     }
 }
@@ -254,7 +290,12 @@ mod tests {
                 end: OperationEnd::Result(Value::Null),
                 times: Times { lost: 0, ..times.clone() },
             },
+            EntryKind::Failed { of: Some(of.clone()), failure: failure.clone() },
+            EntryKind::Failed { of: None, failure: failure.clone() },
+            EntryKind::Retried { of: of.clone() },
             EntryKind::Tried { of: of.clone(), failure, times, next },
+            EntryKind::Waits { of: of.clone(), until: next },
+            EntryKind::Parked { until: next },
             EntryKind::Started { of, attempt: 1 },
             EntryKind::Begun {
                 worker: "w".to_owned(),

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+
 use super::{Answer, refused::error_of};
 use crate::petrel::{
     Change, Changed, Error, Petrel, Result, WorkId,
@@ -61,7 +63,22 @@ impl Petrel {
         claim: Option<u64>,
         change: Change,
     ) -> Result<Changed> {
-        self.answer_work(work, claim, Answer::Released, change).await
+        self.answer_work(work, claim, Answer::Released(None), change).await
+    }
+
+    /// Gives a work item back that waits for a time: nobody begins it before, no attempt is counted, and none is lost.
+    ///
+    /// # Errors
+    ///
+    /// As [`complete_work`](Self::complete_work).
+    pub async fn put_off_work(
+        &self,
+        work: &WorkId,
+        claim: u64,
+        until: DateTime<Utc>,
+        change: Change,
+    ) -> Result<Changed> {
+        self.answer_work(work, Some(claim), Answer::Released(Some(until)), change).await
     }
 
     async fn answer_work(
@@ -92,7 +109,9 @@ impl Petrel {
                 Answer::Failed(failure) => {
                     engine::fail(net, case, claim, failure.clone(), act, bounds)
                 }
-                Answer::Released => engine::give_back(net, case, claim, act, bounds),
+                Answer::Released(until) => {
+                    engine::give_back(net, case, (claim, *until), act, bounds)
+                }
             };
             let record = record.map_err(|refused| error_of(&of, case, refused))?;
             Ok(Decided::Append(Box::new(record)))

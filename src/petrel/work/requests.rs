@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use crate::petrel::{Changed, Error, WorkId};
@@ -53,8 +54,8 @@ pub(super) enum Answer {
     Done(Answered),
     /// It failed.
     Failed(Failure),
-    /// It was not carried out.
-    Released,
+    /// It was not carried out to its end, and nobody is to begin it before a time.
+    Released(Option<DateTime<Utc>>),
 }
 
 impl Answer {
@@ -63,7 +64,7 @@ impl Answer {
         match self {
             Self::Done(_) => "complete",
             Self::Failed(_) => "fail",
-            Self::Released => "release",
+            Self::Released(_) => "release",
         }
     }
 
@@ -75,7 +76,8 @@ impl Answer {
                 serde_json::json!({ "item": item, "outcome": outcome, "result": result })
             }
             Self::Failed(failure) => serde_json::json!({ "item": item, "failure": failure }),
-            Self::Released => serde_json::json!({ "item": item }),
+            Self::Released(None) => serde_json::json!({ "item": item }),
+            Self::Released(until) => serde_json::json!({ "item": item, "until": until }),
         }
     }
 
@@ -89,7 +91,7 @@ impl Answer {
                 None => Ok(()),
                 Some(reason) => Err(Error::argument("code", reason)),
             },
-            Self::Released => Ok(()),
+            Self::Released(_) => Ok(()),
         }
     }
 }

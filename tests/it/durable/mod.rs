@@ -1,5 +1,7 @@
 //! Durable handlers on a real server.
 
+mod sleeps;
+
 use std::{
     sync::{Arc, Mutex},
     time::Duration,

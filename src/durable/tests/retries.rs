@@ -1,0 +1,111 @@
+//! Handlers that ended with an error, and are tried again because somebody says so.
+
+use serde_json::{Value, json};
+
+use super::fixture::{Crash, World, code};
+use crate::{
+    durable::Context,
+    models::{EntryKind, Retry},
+    worker::WorkError,
+};
+
+type Handled = Result<Value, WorkError>;
+
+/// Two steps; the second fails as long as `fails`.
+async fn two(ctx: Context, world: World, fails: bool) -> Handled {
+    let note = |name: &'static str, fails: bool| {
+        let world = world.clone();
+        move || {
+            world.does(name);
+            async move { if fails { Err(WorkError::new("DOWN", "no")) } else { Ok(1) } }
+        }
+    };
+    let policy = Retry { attempts: Some(2), ..Retry::default() };
+    let first: i32 = ctx.step("first", note("first", false)).await?;
+    let second: i32 = ctx.step("second", note("second", fails)).retry(&policy).await?;
+    Ok(json!(first + second))
+}
+
+async fn failing(ctx: Context, world: World) -> Handled {
+    two(ctx, world, true).await
+}
+
+async fn mended(ctx: Context, world: World) -> Handled {
+    two(ctx, world, false).await
+}
+
+#[tokio::test]
+async fn a_handler_that_is_tried_again_goes_on_at_the_step_that_failed() {
+    let world = World::default();
+    assert_eq!(code(world.run(Crash::Never, failing).await), "DOWN");
+    assert_eq!(world.effects(), ["first", "second", "second"]);
+    // The answer of that attempt was lost with its worker: nothing is tried again.
+    assert_eq!(code(world.run(Crash::Never, mended).await), "DOWN");
+    assert_eq!(world.effects().len(), 0);
+    // Tried again, it has all its attempts again.
+    world.is_tried_again(true);
+    assert_eq!(code(world.run(Crash::Never, failing).await), "DOWN");
+    assert_eq!(world.effects(), ["second", "second"]);
+    assert_eq!(world.run(Crash::Never, mended).await.unwrap().unwrap(), json!(2));
+    assert_eq!(world.effects(), ["second"]);
+    let attempts = world.entries().await.into_iter().filter_map(|entry| match entry.what {
+        EntryKind::Tried { times, .. } | EntryKind::Ended { times, .. } => Some(times.attempt),
+        _ => None,
+    });
+    assert_eq!(attempts.collect::<Vec<_>>(), [1, 1, 2, 3, 4, 5]);
+    world.is_tried_again(false);
+    assert_eq!(world.run(Crash::Never, failing).await.unwrap().unwrap(), json!(2));
+}
+
+#[tokio::test]
+async fn a_retry_whose_run_is_lost_stays_one() {
+    for crash in [Crash::Before(1), Crash::After(1), Crash::Unanswered(1), Crash::Before(2)] {
+        let world = World::default();
+        assert_eq!(code(world.run(Crash::Never, failing).await), "DOWN");
+        world.effects();
+        world.is_tried_again(true);
+        let ended = world.run(crash, mended).await;
+        assert_eq!(ended.is_some(), matches!(crash, Crash::Unanswered(_)));
+        // The word was stored, or is said by the next who has the item tried again.
+        world.is_tried_again(matches!(crash, Crash::Before(1)));
+        assert_eq!(world.run(Crash::Never, mended).await.unwrap().unwrap(), json!(2), "{crash:?}");
+    }
+}
+
+/// What it did about the error is not undone: the error stays, and so does its end.
+#[tokio::test]
+async fn an_error_after_which_more_was_done_stays() {
+    let world = World::default();
+    let handler = |ctx: Context, world: World| async move {
+        let fails = || async { Err::<i32, _>(WorkError::new("NO", "no").without_retry()) };
+        let error = ctx.step("fails", fails).await.unwrap_err();
+        let undo = || async {
+            world.does("undo");
+            Ok::<_, WorkError>(())
+        };
+        ctx.step("undo", undo).await?;
+        Err(error.into())
+    };
+    assert_eq!(code(world.run(Crash::Never, handler).await), "NO");
+    world.is_tried_again(true);
+    assert_eq!(code(world.run(Crash::Never, handler).await), "NO");
+    assert_eq!(world.effects(), ["undo"]);
+}
+
+/// An error of its own, which no operation had, comes again in each run.
+#[tokio::test]
+async fn an_error_of_its_own_code_is_made_again() {
+    let world = World::default();
+    let handler = |fails: bool| {
+        move |ctx: Context, _: World| async move {
+            ctx.now().await;
+            match fails {
+                true => Err(WorkError::new("MINE", "no")),
+                false => Ok(json!(1)),
+            }
+        }
+    };
+    assert_eq!(code(world.run(Crash::Never, handler(true)).await), "MINE");
+    world.is_tried_again(true);
+    assert_eq!(world.run(Crash::Never, handler(false)).await.unwrap().unwrap(), json!(1));
+}

@@ -1,0 +1,138 @@
+//! Waits of a run: the times that its operations wait for, and how it is found out that nothing else goes on.
+
+use std::{
+    collections::BTreeMap,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+};
+
+use chrono::{DateTime, Utc};
+
+/// The operations of a run that do something, and those that wait for a time.
+#[derive(Debug, Default)]
+pub(super) struct Waits(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    busy: usize,
+    made: u64,
+    times: BTreeMap<u64, DateTime<Utc>>,
+}
+
+impl Waits {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing panics between the parts of one change, so the state is whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that an operation does something, until the guard is dropped.
+    pub(super) fn busy(&self) -> Busy<'_> {
+        self.state().busy += 1;
+        Busy(self)
+    }
+
+    /// Notes that an operation waits for a time, until the guard is dropped.
+    pub(super) fn wait(&self, time: DateTime<Utc>) -> Waiting<'_> {
+        let mut state = self.state();
+        state.made += 1;
+        let number = state.made;
+        state.times.insert(number, time);
+        drop(state);
+        Waiting { of: self, number }
+    }
+
+    /// The first time that an operation waits for, if some wait and none does anything.
+    pub(super) fn idle_until(&self) -> Option<DateTime<Utc>> {
+        let state = self.state();
+        state.times.values().min().copied().filter(|_| state.busy == 0)
+    }
+}
+
+/// An operation that does something.
+#[derive(Debug)]
+pub(super) struct Busy<'w>(&'w Waits);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.state().busy -= 1;
+    }
+}
+
+/// An operation that waits for a time.
+#[derive(Debug)]
+pub(super) struct Waiting<'w> {
+    of: &'w Waits,
+    number: u64,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.of.state().times.remove(&self.number);
+    }
+}
+
+/// The way in which a future came up to a point where it can be put off, or to its end.
+#[derive(Debug)]
+pub(super) enum Up<T> {
+    Ended(T),
+    Idle(DateTime<Utc>),
+}
+
+/// A future up to its end, or to a point where it rests and can be put off to a time.
+pub(super) struct UpToIdle<F, I> {
+    future: Pin<Box<F>>,
+    idle: I,
+    woken: Option<Arc<Woken>>,
+}
+
+impl<F, I> UpToIdle<F, I> {
+    /// A future that rests where it is pending and nobody has woken it; `idle` then says up to when.
+    pub(super) fn new(future: F, idle: I) -> Self {
+        Self { future: Box::pin(future), idle, woken: None }
+    }
+}
+
+impl<F: Future, I: Fn() -> Option<DateTime<Utc>> + Unpin> Future for UpToIdle<F, I> {
+    type Output = Up<F::Output>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let known = self.woken.take().filter(|woken| woken.waker.will_wake(context.waker()));
+        let woken = known.unwrap_or_else(|| {
+            Arc::new(Woken { waker: context.waker().clone(), is_woken: AtomicBool::new(false) })
+        });
+        woken.is_woken.store(false, Ordering::Release);
+        let waker = Waker::from(Arc::clone(&woken));
+        let polled = self.future.as_mut().poll(&mut Context::from_waker(&waker));
+        // One part of it may have woken another, which is polled the next time.
+        let rests = !woken.is_woken.load(Ordering::Acquire);
+        self.woken = Some(woken);
+        match polled {
+            Poll::Ready(ended) => Poll::Ready(Up::Ended(ended)),
+            Poll::Pending if rests => {
+                (self.idle)().map_or(Poll::Pending, |at| Poll::Ready(Up::Idle(at)))
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+/// A waker that notes that it was used.
+struct Woken {
+    waker: Waker,
+    is_woken: AtomicBool,
+}
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.is_woken.store(true, Ordering::Release);
+        self.waker.wake_by_ref();
+    }
+}
