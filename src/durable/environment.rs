@@ -18,8 +18,11 @@ pub(super) trait Environment: Debug + Send + Sync {
     /// Longest wait for which a run of which nothing else goes on keeps its worker.
     fn keeps_worker_for(&self) -> TimeDelta;
 
-    /// Notes that the run ends, and that another one is to go on at a time.
-    fn put_off(&self, until: DateTime<Utc>);
+    /// Notes that the run ends, and that another one is to go on; not before a time, if there is one.
+    fn give_back(&self, until: Option<DateTime<Utc>>);
+
+    /// Returns true if nothing is to begin that another run can begin.
+    fn is_paused(&self) -> bool;
 
     /// Returns true if the attempt follows no other that failed or was lost, but the word of somebody who has it tried
     /// again if there was one.
@@ -51,8 +54,12 @@ impl Environment for Attempted {
         KEEPS_WORKER_FOR
     }
 
-    fn put_off(&self, until: DateTime<Utc>) {
-        self.attempt.put_off(until);
+    fn give_back(&self, until: Option<DateTime<Utc>>) {
+        self.attempt.give_back(until);
+    }
+
+    fn is_paused(&self) -> bool {
+        self.attempt.is_paused()
     }
 
     fn is_first(&self) -> bool {

@@ -21,7 +21,7 @@ pub(super) enum Fatal {
     /// The attempt is to stop: its worker was told so.
     Stopped,
     /// All that runs of the handler waits, and another run is to go on.
-    PutOff,
+    GivenBack,
     /// A wait that is longer than one can be.
     Wait(String),
     /// A running step uses the context.
@@ -102,7 +102,7 @@ impl Fatal {
             ),
             Self::Journal(error) => ("JOURNAL_REFUSED", error.to_string()),
             Self::Stopped => ("STOPPED", "the attempt was told to stop".to_owned()),
-            Self::PutOff => ("PUT_OFF", "the handler waits".to_owned()),
+            Self::GivenBack => ("GIVEN_BACK", "another run is to go on".to_owned()),
             Self::Wait(reason) => ("WAIT_REFUSED", reason.clone()),
             Self::InStep => (
                 "CONTEXT_IN_STEP",
@@ -116,7 +116,7 @@ impl Fatal {
             // Another attempt may have a store that takes it, or a program that reads it.
             Self::Journal(StorageError::Corrupt { newer, .. }) => !newer,
             Self::Journal(StorageError::Unwritable { .. } | StorageError::TooLarge { .. }) => true,
-            Self::Journal(_) | Self::Stopped | Self::PutOff | Self::LeaseLost => false,
+            Self::Journal(_) | Self::Stopped | Self::GivenBack | Self::LeaseLost => false,
             _ => true,
         };
         Failure { code: code.to_owned(), message, is_final, ..Failure::default() }

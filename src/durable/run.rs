@@ -15,7 +15,7 @@ use super::{
     journal::Journal,
     past::{Past, PastOperation},
     step::cut,
-    waits::{Up, UpToIdle, Waits},
+    waits::{Idle, Up, UpToIdle, Waits},
 };
 use crate::{
     models::{EntryKind, Operation},
@@ -83,12 +83,16 @@ impl Run {
         self.past().len() > 0
     }
 
-    /// Returns if something may begin; where the run has ended, or is to stop, never.
+    /// Returns if something may begin; where the run has ended, or is to stop or to go on later, never.
     pub(super) async fn go_on(&self) {
         if self.environment.is_stopped() {
             self.fail(Fatal::Stopped);
         }
-        if self.fatal.get().is_some() {
+        let is_paused = self.environment.is_paused();
+        if is_paused {
+            self.waits.pause();
+        }
+        if is_paused || self.fatal.get().is_some() {
             future::pending().await
         }
     }
@@ -172,11 +176,15 @@ impl Run {
     }
 
     /// Lets the worker go.
-    async fn put_off(&self, until: DateTime<Utc>) {
+    async fn give_back(&self, idle: Idle) {
+        let until = match idle {
+            Idle::Until(time) => Some(time),
+            Idle::Paused => None,
+        };
         match self.journal.append(EntryKind::Parked { until }, self.environment.now()).await {
             Ok(()) => {
-                self.environment.put_off(until);
-                self.fail(Fatal::PutOff);
+                self.environment.give_back(until);
+                self.fail(Fatal::GivenBack);
             }
             Err(fatal) => self.fail(fatal),
         }
@@ -188,16 +196,20 @@ impl Run {
         self.journal.append(EntryKind::Failed { of, failure }, self.environment.now()).await
     }
 
-    /// The time at which a run goes on of which nothing goes on now; `None` if it is to keep its worker.
-    fn can_be_put_off(&self) -> Option<DateTime<Utc>> {
-        let until = self.waits.idle_until()?;
-        let is_long = until - self.environment.now() > self.environment.keeps_worker_for();
-        (is_long && self.fatal.get().is_none() && !self.environment.is_stopped()).then_some(until)
+    /// What a run waits for that can end here; `None` if something goes on, or the worker is kept.
+    fn can_be_given_back(&self) -> Option<Idle> {
+        let idle = self.waits.idle()?;
+        let is_long = |until| until - self.environment.now() > self.environment.keeps_worker_for();
+        let can_end = match idle {
+            Idle::Until(time) => is_long(time),
+            Idle::Paused => true,
+        };
+        (can_end && self.fatal.get().is_none() && !self.environment.is_stopped()).then_some(idle)
     }
 
     /// Carries a handler out, up to its end or the point where its run ends.
     pub(super) async fn carry<T>(&self, handler: impl Future<Output = T>) -> Result<T, &Fatal> {
-        let handler = UpToIdle::new(handler, || self.can_be_put_off());
+        let handler = UpToIdle::new(handler, || self.can_be_given_back());
         let ended = tokio::select! {
             biased;
             () = self.ends.notified() => None,
@@ -205,8 +217,8 @@ impl Run {
         };
         let ended = match ended {
             Some(Up::Ended(ended)) => Some(ended),
-            Some(Up::Idle(until)) => {
-                self.put_off(until).await;
+            Some(Up::Idle(idle)) => {
+                self.give_back(idle).await;
                 None
             }
             None => None,

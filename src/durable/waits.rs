@@ -19,6 +19,7 @@ pub(super) struct Waits(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     busy: usize,
+    paused: usize,
     made: u64,
     times: BTreeMap<u64, DateTime<Utc>>,
 }
@@ -45,11 +46,29 @@ impl Waits {
         Waiting { of: self, number }
     }
 
-    /// The first time that an operation waits for, if some wait and none does anything.
-    pub(super) fn idle_until(&self) -> Option<DateTime<Utc>> {
-        let state = self.state();
-        state.times.values().min().copied().filter(|_| state.busy == 0)
+    /// Notes that an operation is not to begin in this run.
+    pub(super) fn pause(&self) {
+        self.state().paused += 1;
     }
+
+    /// What is waited for, if something is and nothing else goes on.
+    pub(super) fn idle(&self) -> Option<Idle> {
+        let state = self.state();
+        match (state.busy, state.paused) {
+            (0, 0) => state.times.values().min().copied().map(Idle::Until),
+            (0, _) => Some(Idle::Paused),
+            _ => None,
+        }
+    }
+}
+
+/// What a run waits for of which nothing goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Idle {
+    /// The first of some times.
+    Until(DateTime<Utc>),
+    /// Another run, for something that is not to begin in this one.
+    Paused,
 }
 
 /// An operation that does something.
@@ -79,10 +98,10 @@ impl Drop for Waiting<'_> {
 #[derive(Debug)]
 pub(super) enum Up<T> {
     Ended(T),
-    Idle(DateTime<Utc>),
+    Idle(Idle),
 }
 
-/// A future up to its end, or to a point where it rests and can be put off to a time.
+/// A future up to its end, or to a point where it rests and another run can go on.
 pub(super) struct UpToIdle<F, I> {
     future: Pin<Box<F>>,
     idle: I,
@@ -90,13 +109,13 @@ pub(super) struct UpToIdle<F, I> {
 }
 
 impl<F, I> UpToIdle<F, I> {
-    /// A future that rests where it is pending and nobody has woken it; `idle` then says up to when.
+    /// A future that rests where it is pending and nobody has woken it; `idle` then says if its run can end.
     pub(super) fn new(future: F, idle: I) -> Self {
         Self { future: Box::pin(future), idle, woken: None }
     }
 }
 
-impl<F: Future, I: Fn() -> Option<DateTime<Utc>> + Unpin> Future for UpToIdle<F, I> {
+impl<F: Future, I: Fn() -> Option<Idle> + Unpin> Future for UpToIdle<F, I> {
     type Output = Up<F::Output>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
@@ -113,7 +132,7 @@ impl<F: Future, I: Fn() -> Option<DateTime<Utc>> + Unpin> Future for UpToIdle<F,
         match polled {
             Poll::Ready(ended) => Poll::Ready(Up::Ended(ended)),
             Poll::Pending if rests => {
-                (self.idle)().map_or(Poll::Pending, |at| Poll::Ready(Up::Idle(at)))
+                (self.idle)().map_or(Poll::Pending, |idle| Poll::Ready(Up::Idle(idle)))
             }
             Poll::Pending => Poll::Pending,
         }

@@ -1,6 +1,9 @@
 //! An attempt at a work item, as its handler sees it.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{
+    Arc, Mutex, OnceLock, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -62,19 +65,21 @@ struct Inner {
     stop: CancellationToken,
     reason: OnceLock<StopReason>,
     progress: Mutex<Option<Option<BeatSequence>>>,
-    put_off: OnceLock<DateTime<Utc>>,
+    given_back: OnceLock<Option<DateTime<Utc>>>,
+    is_paused: AtomicBool,
+    shutdown: CancellationToken,
 }
 
 impl Attempt {
     pub(super) fn new(
-        (petrel, worker): (Petrel, String),
+        (petrel, worker, shutdown): (Petrel, String, CancellationToken),
         work: WorkId,
         (kind, transition): (KindId, TransitionId),
         item: &Item,
     ) -> Self {
         let (claim, number) = (item.claim, item.attempt);
         let is_first = item.failed + item.lost == 0;
-        let (stop, reason, progress, put_off) = Default::default();
+        let (stop, reason, progress, given_back, is_paused) = Default::default();
         let inner = Inner {
             petrel,
             worker,
@@ -87,7 +92,9 @@ impl Attempt {
             stop,
             reason,
             progress,
-            put_off,
+            given_back,
+            is_paused,
+            shutdown,
         };
         Self { inner: Arc::new(inner) }
     }
@@ -149,14 +156,25 @@ impl Attempt {
         self.inner.stop.cancel();
     }
 
-    /// Says that it is to go on at a time, in another run of its handler, which ends now.
-    pub(crate) fn put_off(&self, until: DateTime<Utc>) {
-        let _ = self.inner.put_off.set(until);
+    /// Says that it is to go on in another run of its handler, which ends now; not before a time, if there is one.
+    pub(crate) fn give_back(&self, until: Option<DateTime<Utc>>) {
+        let _ = self.inner.given_back.set(until);
     }
 
-    /// The time at which it is to go on, if it ended because it waits for that.
-    pub(super) fn put_off_until(&self) -> Option<DateTime<Utc>> {
-        self.inner.put_off.get().copied()
+    /// The time at which it is to go on, if it said so.
+    pub(super) fn given_back(&self) -> Option<Option<DateTime<Utc>>> {
+        self.inner.given_back.get().copied()
+    }
+
+    /// Returns true if nothing of it is to begin that can begin later as well: its case is paused, or its worker shuts
+    /// down.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.inner.is_paused.load(Ordering::Relaxed) || self.inner.shutdown.is_cancelled()
+    }
+
+    /// Notes what is heard of its case.
+    pub(super) fn pauses(&self, is_paused: bool) {
+        self.inner.is_paused.store(is_paused, Ordering::Relaxed);
     }
 
     /// Stores how far it has come, for watchers and for the next attempt. It replaces what was there.

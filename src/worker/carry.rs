@@ -177,7 +177,7 @@ async fn execute(
     };
     let (kind, transition) = (activity.kind.clone(), item.transition.clone());
     let attempt = Attempt::new(
-        (shared.petrel.clone(), shared.name.clone()),
+        (shared.petrel.clone(), shared.name.clone(), shared.shutdown.clone()),
         work.clone(),
         (kind, transition),
         item,
@@ -201,7 +201,7 @@ async fn execute(
     let stop = tokio::select! {
         // Of one that stood still both are true, and somebody else may have begun meanwhile.
         biased;
-        reason = lease.keep(shared, delivery, (work, claim), entry.told()) => Ok(reason),
+        reason = lease.keep(shared, delivery, (work, claim), (&attempt, entry.told())) => Ok(reason),
         ended = &mut running => Err(ended),
         () = timeout => Ok(StopReason::TimedOut),
         () = shared.grace_over.cancelled() => Ok(StopReason::Draining),
@@ -224,8 +224,8 @@ async fn execute(
             (Some(reason), ended)
         }
     };
-    let end = match (end_of(reason, ended, activity.timeout), attempt.put_off_until()) {
-        (Some(End::Failed(_) | End::Released(_)), until @ Some(_)) => Some(End::Released(until)),
+    let end = match (end_of(reason, ended, activity.timeout), attempt.given_back()) {
+        (Some(End::Failed(_) | End::Released(_)), Some(until)) => Some(End::Released(until)),
         (end, _) => end,
     };
     entry.ended(end.as_ref());

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::{StopReason, builder::Shared};
+use super::{Attempt, StopReason, builder::Shared};
 use crate::{
     models::Held,
     petrel::{Standing, WorkId, is_of},
@@ -60,7 +60,7 @@ impl Lease {
         shared: &Shared,
         delivery: &Delivery,
         (work, claim): (&WorkId, u64),
-        told: &Notify,
+        (attempt, told): (&Attempt, &Notify),
     ) -> StopReason {
         loop {
             tokio::select! {
@@ -68,7 +68,8 @@ impl Lease {
                 () = told.notified() => {}
             }
             let left = self.until.saturating_duration_since(Instant::now());
-            let beaten = tokio::time::timeout(left, self.beat(shared, delivery, (work, claim)));
+            let beat = self.beat(shared, delivery, (work, claim), attempt);
+            let beaten = tokio::time::timeout(left, beat);
             match beaten.await {
                 Ok(Ok(())) => {}
                 Ok(Err(Some(reason))) => return reason,
@@ -84,6 +85,7 @@ impl Lease {
         shared: &Shared,
         delivery: &Delivery,
         (work, claim): (&WorkId, u64),
+        attempt: &Attempt,
     ) -> Result<(), Option<StopReason>> {
         let sent = Instant::now();
         let standing = shared.petrel.work_standing(work, claim).await.map_err(|error| {
@@ -91,7 +93,7 @@ impl Lease {
             None
         })?;
         match standing {
-            Standing::GoesOn | Standing::Paused => {}
+            Standing::GoesOn | Standing::Paused => attempt.pauses(standing == Standing::Paused),
             Standing::Cancelled => return Err(Some(StopReason::Cancelled)),
             Standing::Withdrawn => return Err(Some(StopReason::Withdrawn)),
             Standing::TimedOut => return Err(Some(StopReason::TimedOut)),

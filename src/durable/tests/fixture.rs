@@ -29,9 +29,10 @@ pub(super) struct World {
     of: JournalId,
     effects: Arc<Mutex<Vec<String>>>,
     stopped: Arc<AtomicBool>,
-    /// Seconds for which a wait keeps the worker, and the time up to which the last run was put off.
+    /// Seconds for which a wait keeps the worker, and what the last run waits for that gave the item back.
     keeps: Arc<AtomicI64>,
-    put_off: Arc<Mutex<Option<DateTime<Utc>>>>,
+    given_back: Arc<Mutex<Option<Option<DateTime<Utc>>>>>,
+    is_paused: Arc<AtomicBool>,
     /// True if the next run follows no failure and no loss.
     is_first: Arc<AtomicBool>,
 }
@@ -56,9 +57,9 @@ impl Default for World {
             item: 1,
         };
         let now = Arc::new(Mutex::new("2026-01-01T00:00:00Z".parse().unwrap()));
-        let (store, claim, effects, stopped, put_off, is_first) = Default::default();
+        let (store, claim, effects, stopped, given_back, is_paused, is_first) = Default::default();
         let keeps = Arc::new(AtomicI64::new(1_000_000_000));
-        Self { store, now, claim, of, effects, stopped, keeps, put_off, is_first }
+        Self { store, now, claim, of, effects, stopped, keeps, given_back, is_paused, is_first }
     }
 }
 
@@ -79,8 +80,12 @@ impl Environment for World {
         TimeDelta::seconds(self.keeps.load(Ordering::Relaxed))
     }
 
-    fn put_off(&self, until: DateTime<Utc>) {
-        *self.put_off.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+    fn give_back(&self, until: Option<DateTime<Utc>>) {
+        *self.given_back.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+    }
+
+    fn is_paused(&self) -> bool {
+        self.is_paused.load(Ordering::Relaxed)
     }
 
     fn is_first(&self) -> bool {
@@ -164,10 +169,16 @@ impl World {
         *now = time.max(*now);
     }
 
-    /// The time up to which the last run was put off. It has come then.
-    pub(super) fn passes_wait(&self) -> Option<DateTime<Utc>> {
-        let until = self.put_off.lock().unwrap_or_else(PoisonError::into_inner).take();
-        until.inspect(|until| self.moves_on_to(*until))
+    /// Returns true if the last run gave the item back. The time for which it waits has come then.
+    fn was_given_back(&self) -> bool {
+        let given_back = self.given_back.lock().unwrap_or_else(PoisonError::into_inner).take();
+        given_back.flatten().into_iter().for_each(|until| self.moves_on_to(until));
+        given_back.is_some()
+    }
+
+    /// Says if the case is paused.
+    pub(super) fn pauses(&self, is_paused: bool) {
+        self.is_paused.store(is_paused, Ordering::Relaxed);
     }
 
     /// Tells the attempt to stop.
@@ -190,7 +201,7 @@ impl World {
         self.effects.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// Runs a handler under the next claim. `None` if the run crashed, or was put off to a time, which has come then.
+    /// Runs a handler under the next claim. `None` if the run crashed, or gave the item back.
     pub(super) async fn run<R>(
         &self,
         crash: Crash,
@@ -224,10 +235,7 @@ impl World {
         tokio::select! {
             biased;
             () = ends.cancelled() => None,
-            ended = carried => match self.passes_wait() {
-                Some(_) => None,
-                None => Some(ended),
-            },
+            ended = carried => (!self.was_given_back()).then_some(ended),
         }
     }
 

@@ -27,7 +27,7 @@ async fn kinds(world: &World) -> Vec<(&'static str, Option<DateTime<Utc>>)> {
     let kind = |what: EntryKind| match what {
         EntryKind::Begun { .. } => ("begun", None),
         EntryKind::Waits { until, .. } => ("waits", Some(until)),
-        EntryKind::Parked { until } => ("parked", Some(until)),
+        EntryKind::Parked { until } => ("parked", until),
         EntryKind::Ended { .. } => ("ended", None),
         _ => ("other", None),
     };
@@ -198,4 +198,56 @@ async fn code_after_a_sleep_may_change_meanwhile() {
     };
     assert!(world.run(Crash::Never, month("old")).await.is_none());
     assert_eq!(world.run(Crash::Never, month("new")).await.unwrap().unwrap(), json!("new"));
+}
+
+/// Two branches; the case is paused while the step of one runs.
+#[tokio::test]
+async fn a_pause_lets_what_runs_end_and_begins_nothing() {
+    let world = World::default();
+    let handler = |pauses: bool| {
+        move |ctx: Context, world: World| async move {
+            let (a, b) = (ctx.scope("a"), ctx.scope("b"));
+            let does = |ctx: &Context, name: &'static str, pauses: bool| {
+                let world = world.clone();
+                let step = ctx.step(name, move || {
+                    let world = world.clone();
+                    async move {
+                        world.does(name);
+                        if pauses {
+                            world.pauses(true);
+                        }
+                        for _ in 0..10 {
+                            tokio::task::yield_now().await;
+                        }
+                        Ok::<_, WorkError>(1)
+                    }
+                });
+                step.into_future()
+            };
+            let one = async {
+                does(&a, "a1", pauses).await?;
+                does(&a, "a2", false).await
+            };
+            let two = async {
+                does(&b, "b1", false).await?;
+                does(&b, "b2", false).await
+            };
+            let (one, two) = tokio::join!(one, two);
+            Ok(json!(one? + two?))
+        }
+    };
+    assert!(world.run(Crash::Never, handler(true)).await.is_none());
+    // The branch that had begun when the other one paused is over, too.
+    let done = world.effects();
+    assert!(done == ["a1", "b1"] || done == ["a1"], "{done:?}");
+    assert_eq!(kinds(&world).await.last(), Some(&("parked", None)));
+    assert!(world.run(Crash::Never, handler(false)).await.is_none(), "it is still paused");
+    assert_eq!(world.effects().len(), 0);
+    world.pauses(false);
+    assert_eq!(world.run(Crash::Never, handler(false)).await.unwrap().unwrap(), json!(2));
+    let lost = world.entries().await.into_iter().map(|entry| match entry.what {
+        EntryKind::Ended { times, .. } => times.lost,
+        _ => 0,
+    });
+    assert_eq!(lost.sum::<u64>(), 0);
 }

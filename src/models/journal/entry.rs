@@ -86,11 +86,12 @@ pub enum EntryKind {
         #[serde(with = "time")]
         until: DateTime<Utc>,
     },
-    /// All that runs of the handler waits, and its worker lets it go. Another claim goes on at this time.
+    /// All that runs of the handler waits, and its worker lets it go. Another claim goes on.
     Parked {
-        /// The time.
-        #[serde(with = "time")]
-        until: DateTime<Utc>,
+        /// The time before which it does not, if there is one.
+        #[serde(default, deserialize_with = "time::or_none", serialize_with = "time::write_some")]
+        #[serde(skip_serializing_if = "Option::is_none")]
+        until: Option<DateTime<Utc>>,
     },
     /// The handler ended with an error.
     Failed {
@@ -295,7 +296,8 @@ mod tests {
             EntryKind::Retried { of: of.clone() },
             EntryKind::Tried { of: of.clone(), failure, times, next },
             EntryKind::Waits { of: of.clone(), until: next },
-            EntryKind::Parked { until: next },
+            EntryKind::Parked { until: Some(next) },
+            EntryKind::Parked { until: None },
             EntryKind::Started { of, attempt: 1 },
             EntryKind::Begun {
                 worker: "w".to_owned(),

@@ -2,7 +2,7 @@
 
 use crate::petrel::views::Views;
 use crate::{
-    models::{Case, IncidentAbout, IncidentCode, Item, Record},
+    models::{Case, IncidentAbout, IncidentCode, Item, Record, RecordKind},
     storage::Hint,
 };
 
@@ -19,7 +19,8 @@ impl Views {
     }
 }
 
-/// The items whose attempt ran before a record and is to stop after it, but for that which the record answers.
+/// The items whose attempt ran before a record and is to stop after it, but for that which the record answers; of a record
+/// that pauses or resumes the case, all.
 fn ended(before: Option<&Case>, record: &Record, case: &Case) -> Vec<Hint> {
     let Some(before) = before else { return Vec::new() };
     let answers = |item: &Item| {
@@ -36,7 +37,8 @@ fn ended(before: Option<&Case>, record: &Record, case: &Case) -> Vec<Hint> {
         let now = case.items.iter().find(|item| item.number == was.number);
         now.is_some_and(|now| {
             let is_same = now.claim == was.claim && now.running.is_some() && now.done.is_none();
-            is_same && is_late(case, now) == is_late(before, was)
+            let is_told = matches!(record.kind, RecordKind::Paused | RecordKind::Resumed);
+            is_same && !is_told && is_late(case, now) == is_late(before, was)
         })
     };
     let running = before.items.iter().filter(|item| item.running.is_some());

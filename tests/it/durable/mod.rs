@@ -1,5 +1,6 @@
 //! Durable handlers on a real server.
 
+mod life;
 mod sleeps;
 
 use std::{
