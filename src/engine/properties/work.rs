@@ -112,7 +112,8 @@ fn is_judged(run: &Run, before: &[Item], made_before: u64) {
 /// The record of a start, if it may begin.
 fn started(run: &Run, item: &Item, over: bool) -> Option<Record> {
     let (case, act, budget) = (&run.case, run.act(), Budget::default());
-    let start = Begin { item: item.number, over: over.then_some(item.claim), lease: None };
+    let start =
+        Begin { item: item.number, over: over.then_some(item.claim), got_on: false, lease: None };
     let begun = begin(&run.net, case, start, &act, Bounds::of(&budget));
     let is_refused = case.status == CaseStatus::Paused
         || item.done.is_some()

@@ -45,7 +45,13 @@ impl Run {
     ) -> Result<Begun, Refused> {
         let budget = Budget::default();
         let bounds = Bounds::of(&budget);
-        let begun = begin(&self.net, &self.case, Begin { item, over, lease: None }, act, bounds)?;
+        let begun = begin(
+            &self.net,
+            &self.case,
+            Begin { item, over, got_on: false, lease: None },
+            act,
+            bounds,
+        )?;
         self.append(begun.record.clone());
         Ok(begun)
     }

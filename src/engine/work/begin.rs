@@ -27,6 +27,8 @@ pub struct Begin {
     pub item: u64,
     /// The last claim whose worker is not heard of any more, if it did not end: its attempt is lost.
     pub over: Option<u64>,
+    /// True if that attempt got on, by the journal of its item: it is lost, and does not count as one that was lost.
+    pub got_on: bool,
     /// The time for which the claim is left alone without a sign of life, if its worker says one.
     pub lease: Option<TimeDelta>,
 }
@@ -44,7 +46,7 @@ pub struct Begun {
 pub fn begin(
     net: &Net,
     case: &Case,
-    Begin { item, over, lease }: Begin,
+    Begin { item, over, got_on, lease }: Begin,
     act: &Act,
     Bounds { limits, budget }: Bounds<'_>,
 ) -> Result<Begun, Refused> {
@@ -59,8 +61,9 @@ pub fn begin(
     if budget.ran_out().is_some() {
         return Err(NotMade::Late.into());
     }
-    let lost = item.lost + u64::from(is_lost);
-    let is_too_often = is_lost && lost >= activity.policy.lost;
+    let counts = is_lost && !got_on;
+    let lost = item.lost + u64::from(counts);
+    let is_too_often = counts && lost >= activity.policy.lost;
     let input = match (is_too_often, input) {
         (false, Ok(input)) => input,
         (true, _) => {

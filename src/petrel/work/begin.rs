@@ -14,7 +14,7 @@ use crate::petrel::{
 };
 use crate::{
     engine::{self, Begin, Begun, Bounds, Refused},
-    models::{Case, FiringId, Item, RecordKind, TransitionId},
+    models::{Case, EntryKind, FiringId, Item, JournalId, RecordKind, TransitionId},
 };
 
 impl Petrel {
@@ -28,13 +28,14 @@ impl Petrel {
     pub async fn begin_work(&self, request: StartWork) -> Result<Started> {
         let StartWork { work, over, worker, lease, start } = request;
         let lease = TimeDelta::from_std(lease).ok();
+        let got_on = over.is_some() && self.got_on(&work).await?;
         let limits = self.inner.reader.limits();
         let (of, input) = (work.clone(), Arc::new(Mutex::new(None)));
         let kept = Arc::clone(&input);
         let decide: Decide = Arc::new(move |compiled, existing, act, budget| {
             let case = existing.ok_or_else(|| Error::no_case(&of.case))?;
             let bounds = Bounds { limits, budget };
-            let begin = Begin { item: of.item, over, lease };
+            let begin = Begin { item: of.item, over, got_on, lease };
             let begun = engine::begin(&compiled.net, case, begin, act, bounds);
             let Begun { record, input } = begun.map_err(|refused| error_of(&of, case, refused))?;
             *kept.lock().unwrap_or_else(PoisonError::into_inner) = input;
@@ -69,6 +70,15 @@ impl Petrel {
             None => self.input_of(case, item).await?,
         };
         Ok(Started { item: item.clone(), input, changed })
+    }
+
+    /// Returns true if the last run of a durable handler stored something that the next one need not do again.
+    async fn got_on(&self, of: &WorkId) -> Result<bool> {
+        let WorkId { workflow, case, item } = of.clone();
+        let last = self.storage().last_entry(&JournalId { workflow, case, item }).await?;
+        // The word of a run about itself is nothing that the next one is spared.
+        let is_new = |what: &EntryKind| what.operation().is_some();
+        Ok(last.is_some_and(|last| is_new(&last.entry.what)))
     }
 
     /// The input of an item's attempt, by the data that its tokens have now.

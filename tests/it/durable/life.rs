@@ -158,3 +158,60 @@ async fn an_incident_that_is_tried_again_goes_on_at_the_step_that_failed() {
     running.stop().await;
     is_whole(&petrel).await;
 }
+
+/// Five steps. It hangs in that of a number, if there is one.
+fn hangs_at(petrel: &Petrel, at: Option<u64>, told: &Arc<Notify>) -> WorkerBuilder {
+    let told = Arc::clone(told);
+    let run = move |ctx: Context, _: Value| {
+        let told = Arc::clone(&told);
+        async move {
+            for number in 1..=5 {
+                let does = || async {
+                    if at == Some(number) {
+                        told.notify_one();
+                        std::future::pending::<()>().await;
+                    }
+                    Ok::<_, WorkError>(number)
+                };
+                ctx.step("does", does).await?;
+            }
+            Ok(json!({}))
+        }
+    };
+    Worker::builder(petrel.clone()).queue(queue()).durable(kind("step0"), run)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workers_that_are_lost_after_something_new_do_not_count() {
+    let (server, petrel) = system().await;
+    begun(&petrel, &steps(1, json!({ "retry": { "lost": 2 } })), "c").await;
+    // The second is lost where the first was, and counts.
+    for at in [2, 2, 3, 4, 5] {
+        super::is_gone(&server, move |petrel, told| hangs_at(petrel, Some(at), told)).await;
+    }
+    let running = Running::start(&petrel, hangs_at(&petrel, None, &Arc::default()));
+    let records = until(&petrel, "steps", "c", CaseStatus::Completed).await;
+    let lost = records.iter().filter_map(|record| Some(record.value.items.first()?.lost));
+    assert_eq!(lost.max(), Some(1));
+    let attempts = ended(&entries(&petrel, "c").await);
+    assert_eq!(attempts, [(1, 1, 0), (2, 3, 2), (3, 2, 1), (4, 2, 1), (5, 2, 1)]);
+    running.stop().await;
+    is_whole(&petrel).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workers_that_are_lost_at_the_same_step_are_an_incident_in_the_end() {
+    let (server, petrel) = system().await;
+    begun(&petrel, &steps(1, json!({ "retry": { "lost": 2 } })), "c").await;
+    for _ in 0..3 {
+        super::is_gone(&server, move |petrel, told| hangs_at(petrel, Some(2), told)).await;
+    }
+    let running = Running::start(&petrel, hangs_at(&petrel, None, &Arc::default()));
+    let incident = eventually("an incident", async || {
+        petrel.case(&workflow("steps"), &case("c")).await.unwrap().incidents.first().cloned()
+    })
+    .await;
+    assert_eq!(incident.code, stormpetrel::models::IncidentCode::WorkLost);
+    running.stop().await;
+    is_whole(&petrel).await;
+}

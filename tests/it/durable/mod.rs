@@ -75,15 +75,23 @@ fn adding(
         })
 }
 
-/// Runs a worker that hangs in its second step, in a runtime of its own that ends then: nothing of it goes on.
+/// Runs a worker that hangs in its second step, in a runtime of its own that ends then.
 async fn hangs_and_is_gone(server: &TestServer, effects: &Effects) {
+    let effects = Arc::clone(effects);
+    is_gone(server, move |petrel, told| adding(petrel, "gone", &effects, Some(told))).await;
+}
+
+/// Runs a worker in a runtime of its own that ends when it tells: nothing of it goes on.
+async fn is_gone(
+    server: &TestServer,
+    worker: impl FnOnce(&Petrel, &Arc<Notify>) -> WorkerBuilder + Send + 'static,
+) {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(1).enable_all().build().unwrap();
-    let (url, effects, hangs) =
-        (server.url().to_owned(), Arc::clone(effects), Arc::<Notify>::default());
+    let (url, hangs) = (server.url().to_owned(), Arc::<Notify>::default());
     let told = Arc::clone(&hangs);
     runtime.spawn(async move {
-        let worker = adding(&petrel_at(&url).await, "gone", &effects, Some(&told));
+        let worker = worker(&petrel_at(&url).await, &told);
         worker.build().unwrap().run(CancellationToken::new()).await
     });
     hangs.notified().await;
