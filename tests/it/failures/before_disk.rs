@@ -140,7 +140,7 @@ pub(super) async fn fill(petrel: &Petrel, name: &str, cases: usize) {
 #[tokio::test]
 async fn what_a_crash_took_of_the_view_is_found_however_long_ago_it_was() {
     let mut server = Forgetful::start().await;
-    let petrel = connect(impatient(&server.url)).await;
+    let petrel = connect(config(&server.url)).await;
     pendulum(&petrel).await;
     let (early, _) = swing(&petrel, "early").await;
     {
@@ -158,10 +158,10 @@ async fn what_a_crash_took_of_the_view_is_found_however_long_ago_it_was() {
     let (lost, _) = swing(&petrel, "lost").await;
     server.crash().await;
     // Nobody serves, and the log goes on for longer than every process looks back.
-    let other = connect(impatient(&server.url)).await;
+    let other = connect(config(&server.url)).await;
     fill(&other, "later", 10_100).await;
     assert!(view_is_the_log(&other).await.is_err(), "{lost} was not lost");
-    let third = connect(impatient(&server.url)).await;
+    let third = connect(config(&server.url)).await;
     let _reconciler = Reconciler::of(&third);
     eventually("a view that is right", PATIENCE, async || view_is_the_log(&third).await).await;
     // The server was started twice since, and the view was right in the end.
@@ -177,14 +177,14 @@ async fn what_a_crash_took_of_the_view_is_found_however_long_ago_it_was() {
 #[tokio::test]
 async fn whoever_serves_begins_where_the_view_was_on_disk_after_a_crash() {
     let mut server = Forgetful::start().await;
-    let petrel = connect(impatient(&server.url)).await;
+    let petrel = connect(config(&server.url)).await;
     pendulum(&petrel).await;
     let (early, _) = swing(&petrel, "early").await;
     server.keep().await;
     move_once(&petrel, &early, "lost").await;
     fill(&petrel, "later", 10_100).await;
     server.crash().await;
-    let other = connect(impatient(&server.url)).await;
+    let other = connect(config(&server.url)).await;
     fill(&other, "since", 10_100).await;
     let last = other.storage().last_sequence().await.unwrap().unwrap();
     let info = stream_info(&operator(&server.url).await, "CB_MARKING").await;

@@ -196,3 +196,36 @@ async fn none_is_lost_while_the_server_is_killed_again_and_again() {
     }
     assert_eq!(came, once(0..number), "what was acknowledged stays so");
 }
+
+/// The server writes what a consumer has given out a moment later: after a kill it may know nothing of it, and then it
+/// answers no acknowledgement.
+#[tokio::test]
+async fn what_was_given_out_just_before_a_kill_is_acknowledged() {
+    let mut server = TestServer::start().await;
+    let work = connect(impatient(server.url())).await;
+    work.offer(&offers("q", 0..3)).await.unwrap();
+    let came = take(&work, "q", 3).await;
+    assert_eq!(came.len(), 3);
+    let mut folders = vec![server.local().store_dir().to_owned()];
+    server.kill().await;
+    let mut forgotten = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let is_of_work = path.components().any(|part| part.as_os_str() == "CB_WORK");
+            if path.is_dir() {
+                folders.push(path);
+            } else if is_of_work && path.ends_with("o.dat") {
+                std::fs::remove_file(path).unwrap();
+                forgotten += 1;
+            }
+        }
+    }
+    assert!(forgotten > 0, "consumers have their states in other files");
+    server.restart().await;
+    for delivery in &came {
+        super::acknowledged(&work, delivery).await;
+    }
+    let left = eventually("a list", PATIENCE, async || work.all_offered(Page::default()).await);
+    assert_eq!(left.await.items.len(), 0);
+}

@@ -44,16 +44,20 @@ impl Inner {
     }
 
     /// Acknowledges a message of a work queue, where that takes it away. Without its consumer nobody
-    /// answers, and it is deleted.
+    /// answers, and it is deleted; the same where the consumer knows nothing of having given it out, as after a kill of
+    /// the server, which writes a consumer's state a moment later.
     pub(in crate::storage::nats) async fn acknowledge(
         &self,
         stream: &str,
         receipt: &Receipt,
     ) -> Result<()> {
         let (sequence, reply) = delivery(stream, receipt)?;
-        match self.link.request(reply, None, DONE).await? {
-            Some(_) => Ok(()),
-            None => self.delete(stream, sequence).await.map(drop),
+        match self.link.request(reply, None, DONE).await {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) | Err(StorageError::Unavailable { .. }) => {
+                self.delete(stream, sequence).await.map(drop)
+            }
+            Err(error) => Err(error),
         }
     }
 
