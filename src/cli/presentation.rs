@@ -276,7 +276,8 @@ fn work_event(record: &Record, work: &Work) -> String {
     }
     let item = record.items.iter().find(|item| item.number == work.item);
     if let Some(wait) = item.and_then(|item| item.wait.as_ref()) {
-        let _ = write!(text, "; again at {}", time(wait.until));
+        let way = if work.failure.is_some() { "again" } else { "goes on" };
+        let _ = write!(text, "; {way} at {}", time(wait.until));
     }
     if let Some(next) = &work.next {
         let _ = write!(text, "; begun {} (item {}, handed over)", next.transition, next.item);
@@ -298,7 +299,8 @@ pub(super) fn item_state(item: &Item, incidents: &[Incident]) -> String {
         return format!("with {worker} since {}, claim {}", time(running.since), item.claim);
     }
     match &item.wait {
-        Some(wait) => format!("tried again at {}", time(wait.until)),
+        Some(wait) if item.failed > 0 => format!("tried again at {}", time(wait.until)),
+        Some(wait) => format!("goes on at {}", time(wait.until)),
         None => "waits for a worker".to_owned(),
     }
 }

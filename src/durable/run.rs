@@ -88,7 +88,8 @@ impl Run {
         if self.environment.is_stopped() {
             self.fail(Fatal::Stopped);
         }
-        let is_paused = self.environment.is_paused();
+        // What has once stood still in a run goes on in the next one, and so does all else.
+        let is_paused = self.waits.is_paused() || self.environment.is_paused();
         if is_paused {
             self.waits.pause();
         }
@@ -192,6 +193,10 @@ impl Run {
 
     /// Notes that the handler has ended with an error.
     pub(super) async fn failed(&self, error: &WorkError) -> Result<(), Fatal> {
+        // Its answer may not count, and then the next run comes to the same end.
+        if self.environment.is_stopped() {
+            return Err(Fatal::Stopped);
+        }
         let (of, failure) = (error.operation().cloned(), cut(error.failure().clone()));
         self.journal.append(EntryKind::Failed { of, failure }, self.environment.now()).await
     }

@@ -18,13 +18,14 @@ const LONGEST: TimeDelta = TimeDelta::days(36_525);
 impl Context {
     /// Waits for some time, counted from the first run that comes here: another one waits for the rest. A wait of more
     /// than some seconds lets the worker go, if nothing else of the handler goes on meanwhile, and costs nobody
-    /// anything. At most 100 years.
+    /// anything. At most 100 years. One that a `select` drops has no effect, and may be left out in another run.
     #[track_caller]
     pub fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send + use<> {
         let (of, place) = (self.operation(OperationKind::Sleep, ""), place(Location::caller()));
         let run = Arc::clone(self.run());
         async move {
-            let until = |now: DateTime<Utc>| Some(now + TimeDelta::from_std(time).ok()?);
+            let until =
+                |now: DateTime<Utc>| now.checked_add_signed(TimeDelta::from_std(time).ok()?);
             sleep(&run, (of, place), until).await;
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -19,7 +19,7 @@ pub(super) struct Waits(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     busy: usize,
-    paused: usize,
+    is_paused: bool,
     made: u64,
     times: BTreeMap<u64, DateTime<Utc>>,
 }
@@ -48,15 +48,20 @@ impl Waits {
 
     /// Notes that an operation is not to begin in this run.
     pub(super) fn pause(&self) {
-        self.state().paused += 1;
+        self.state().is_paused = true;
+    }
+
+    /// Returns true if one is not to.
+    pub(super) fn is_paused(&self) -> bool {
+        self.state().is_paused
     }
 
     /// What is waited for, if something is and nothing else goes on.
     pub(super) fn idle(&self) -> Option<Idle> {
         let state = self.state();
-        match (state.busy, state.paused) {
-            (0, 0) => state.times.values().min().copied().map(Idle::Until),
-            (0, _) => Some(Idle::Paused),
+        match (state.busy, state.is_paused) {
+            (0, false) => state.times.values().min().copied().map(Idle::Until),
+            (0, true) => Some(Idle::Paused),
             _ => None,
         }
     }
@@ -101,17 +106,36 @@ pub(super) enum Up<T> {
     Idle(Idle),
 }
 
+/// Polls after which a future rests that nobody has woken meanwhile. One is not enough where threads share the tasks.
+const QUIET: u8 = 2;
+
 /// A future up to its end, or to a point where it rests and another run can go on.
 pub(super) struct UpToIdle<F, I> {
     future: Pin<Box<F>>,
     idle: I,
     woken: Option<Arc<Woken>>,
+    /// Number of polls since somebody woke it.
+    quiet: u8,
 }
 
 impl<F, I> UpToIdle<F, I> {
     /// A future that rests where it is pending and nobody has woken it; `idle` then says if its run can end.
     pub(super) fn new(future: F, idle: I) -> Self {
-        Self { future: Box::pin(future), idle, woken: None }
+        Self { future: Box::pin(future), idle, woken: None, quiet: 0 }
+    }
+}
+
+impl<F: Future, I: Fn() -> Option<Idle> + Unpin> UpToIdle<F, I> {
+    /// What its run can end for, if it has rested for long enough.
+    fn rests(&mut self, context: &mut Context<'_>) -> Option<Idle> {
+        let idle = (self.idle)()?;
+        self.quiet += 1;
+        if self.quiet > QUIET {
+            return Some(idle);
+        }
+        // The runtime wakes those that let others go first after they were polled. This one stands in line behind them.
+        let _ = pin!(tokio::task::yield_now()).poll(context);
+        None
     }
 }
 
@@ -121,9 +145,11 @@ impl<F: Future, I: Fn() -> Option<Idle> + Unpin> Future for UpToIdle<F, I> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let known = self.woken.take().filter(|woken| woken.waker.will_wake(context.waker()));
         let woken = known.unwrap_or_else(|| {
-            Arc::new(Woken { waker: context.waker().clone(), is_woken: AtomicBool::new(false) })
+            Arc::new(Woken { waker: context.waker().clone(), is_woken: AtomicBool::new(true) })
         });
-        woken.is_woken.store(false, Ordering::Release);
+        if woken.is_woken.swap(false, Ordering::AcqRel) {
+            self.quiet = 0;
+        }
         let waker = Waker::from(Arc::clone(&woken));
         let polled = self.future.as_mut().poll(&mut Context::from_waker(&waker));
         // One part of it may have woken another, which is polled the next time.
@@ -132,7 +158,7 @@ impl<F: Future, I: Fn() -> Option<Idle> + Unpin> Future for UpToIdle<F, I> {
         match polled {
             Poll::Ready(ended) => Poll::Ready(Up::Ended(ended)),
             Poll::Pending if rests => {
-                (self.idle)().map_or(Poll::Pending, |idle| Poll::Ready(Up::Idle(idle)))
+                self.rests(context).map_or(Poll::Pending, |idle| Poll::Ready(Up::Idle(idle)))
             }
             Poll::Pending => Poll::Pending,
         }

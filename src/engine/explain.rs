@@ -186,7 +186,7 @@ fn write_items(summary: &mut String, case: &Case) {
     let parts = [
         count(running, "with workers"),
         count(waiting, "waiting for a worker"),
-        count(later, "to be tried again later"),
+        count(later, "to go on later"),
         count(stopped, "stopped by incidents"),
         count(done, "done, to fire as soon as they can"),
     ];

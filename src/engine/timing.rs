@@ -92,7 +92,7 @@ impl Timing {
 }
 
 /// A time with whole microseconds, the next if need be: nothing fires too early.
-fn whole(time: DateTime<Utc>) -> DateTime<Utc> {
+pub(super) fn whole(time: DateTime<Utc>) -> DateTime<Utc> {
     let rest = i64::from(time.timestamp_subsec_nanos() % 1_000);
     match rest {
         0 => time,

@@ -78,6 +78,9 @@ pub(super) async fn begin(
     }
 }
 
+/// The most by which a worker's clock may be behind the store's without a round for each item that comes due.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(60);
+
 enum Next {
     Is(Beginning),
     /// Begin this item, after the claim whose worker is not heard of any more.
@@ -122,12 +125,15 @@ async fn after(
             Some(left) => Next::Is(Beginning::Again(left)),
             None => Next::Begin(item.number, Some(claim)),
         },
-        Refused::NotYet { until } => match &item.wait {
-            Some(wait) if wait.timer.is_some() => Next::Is(Beginning::PutAway),
-            _ => Next::Is(Beginning::Again(
-                (until - shared.petrel.now()).to_std().unwrap_or_default(),
-            )),
-        },
+        Refused::NotYet { until } => {
+            let rest = (until - shared.petrel.now()).to_std().unwrap_or_default();
+            let is_armed = item.wait.as_ref().is_some_and(|wait| wait.timer.is_some());
+            // One that has come due by the store's clock, and not by this one, would come due again at once.
+            match is_armed && rest > CLOCKS_DIFFER {
+                true => Next::Is(Beginning::PutAway),
+                false => Next::Is(Beginning::Again(rest)),
+            }
+        }
         Refused::Stopped(_) => Next::Is(Beginning::PutAway),
         Refused::Done => Next::Is(Beginning::Over),
         _ => Next::Begin(item.number, None),

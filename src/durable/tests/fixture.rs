@@ -186,6 +186,12 @@ impl World {
         self.stopped.store(true, Ordering::Relaxed);
     }
 
+    /// The same, where nothing is told to stop.
+    pub(super) fn goes_on(self) -> Self {
+        self.stopped.store(false, Ordering::Relaxed);
+        self
+    }
+
     /// Notes an effect outside.
     pub(super) fn does(&self, effect: &str) {
         self.effects.lock().unwrap_or_else(PoisonError::into_inner).push(effect.to_owned());

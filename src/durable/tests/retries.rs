@@ -109,3 +109,119 @@ async fn an_error_of_its_own_code_is_made_again() {
     world.is_tried_again(true);
     assert_eq!(world.run(Crash::Never, handler(false)).await.unwrap().unwrap(), json!(1));
 }
+
+#[tokio::test]
+async fn a_step_at_most_once_that_failed_is_tried_again_by_the_word_of_a_person() {
+    for each in [false, true] {
+        let world = World::default();
+        let handler = |fails: bool| {
+            move |ctx: Context, world: World| async move {
+                let pay = || async {
+                    world.does("pay");
+                    if fails { Err(WorkError::new("NO", "no").without_retry()) } else { Ok(1) }
+                };
+                let step = ctx.step("pay", pay);
+                let step =
+                    if each { step.each_attempt_at_most_once() } else { step.at_most_once() };
+                Ok(json!(step.await?))
+            }
+        };
+        assert_eq!(code(world.run(Crash::Never, handler(true)).await), "NO");
+        world.is_tried_again(true);
+        assert_eq!(world.run(Crash::Never, handler(false)).await.unwrap().unwrap(), json!(1));
+        assert_eq!(world.effects(), ["pay", "pay"]);
+    }
+}
+
+fn does(ctx: &Context, world: &World, name: &'static str, fails: bool) -> Does {
+    let world = world.clone();
+    let step = ctx.step(name, move || {
+        world.does(name);
+        async move {
+            tokio::task::yield_now().await;
+            if fails {
+                Err(WorkError::new("NO", "no").without_retry())
+            } else {
+                Ok(name.to_owned())
+            }
+        }
+    });
+    step.into_future()
+}
+
+type Does = futures::future::BoxFuture<'static, Result<String, crate::durable::OperationError>>;
+
+/// The step is in a scope of its own, and what undoes it outside, or in another scope.
+#[tokio::test]
+async fn what_was_undone_in_another_scope_stays_undone() {
+    for inner in [false, true] {
+        let world = World::default();
+        let handler = |fails: bool| {
+            move |ctx: Context, world: World| async move {
+                does(&ctx, &world, "reserve", false).await?;
+                let paid = does(&ctx.scope("pay"), &world, "charge", fails).await;
+                if let Err(error) = paid {
+                    let undo = if inner { ctx.scope("undo") } else { ctx.clone() };
+                    does(&undo, &world, "release", false).await?;
+                    return Err(error.into());
+                }
+                Ok(json!(does(&ctx, &world, "send", false).await?))
+            }
+        };
+        assert_eq!(code(world.run(Crash::Never, handler(true)).await), "NO");
+        world.is_tried_again(true);
+        assert_eq!(code(world.run(Crash::Never, handler(false)).await), "NO");
+        assert_eq!(world.effects(), ["reserve", "charge", "release"]);
+    }
+}
+
+/// A branch that had begun before goes on after the other one has failed.
+#[tokio::test]
+async fn a_branch_that_failed_is_tried_again_beside_one_that_went_on() {
+    let world = World::default();
+    let handler = |fails: bool| {
+        move |ctx: Context, world: World| async move {
+            let (a, b) = (ctx.scope("a"), ctx.scope("b"));
+            let one = async {
+                does(&a, &world, "a1", false).await?;
+                does(&a, &world, "a2", fails).await
+            };
+            let two = async {
+                for name in ["b1", "b2", "b3", "b4"] {
+                    does(&b, &world, name, false).await?;
+                }
+                does(&b, &world, "b5", false).await
+            };
+            let (one, two) = tokio::join!(one, two);
+            Ok(json!([one?, two?]))
+        }
+    };
+    assert_eq!(code(world.run(Crash::Never, handler(true)).await), "NO");
+    let done = world.effects();
+    assert_eq!(done.len(), 7, "{done:?}");
+    world.is_tried_again(true);
+    assert_eq!(
+        world.run(Crash::Never, handler(false)).await.unwrap().unwrap(),
+        json!(["a2", "b5"])
+    );
+    assert_eq!(world.effects(), ["a2"]);
+}
+
+/// Its worker shuts down, and the answer does not count: no person has said anything.
+#[tokio::test]
+async fn a_failure_under_a_stop_is_not_tried_again_without_a_word() {
+    let world = World::default();
+    let handler = |ctx: Context, world: World| async move {
+        let fails = || async {
+            world.does("tried");
+            world.stop();
+            Err::<i32, _>(WorkError::new("NO", "no").without_retry())
+        };
+        Ok(json!(ctx.step("fails", fails).await?))
+    };
+    assert_eq!(code(world.run(Crash::Never, handler).await), "STOPPED");
+    let world = world.goes_on();
+    world.is_tried_again(true);
+    assert_eq!(code(world.run(Crash::Never, handler).await), "NO");
+    assert_eq!(world.effects(), ["tried"]);
+}

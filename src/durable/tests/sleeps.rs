@@ -169,12 +169,14 @@ async fn a_step_after_a_sleep_has_no_lost_attempt_and_one_that_was_lost_has() {
 
 #[tokio::test]
 async fn a_sleep_without_end_is_refused_and_a_step_in_its_place_differs() {
-    let handler = |ctx: Context, _| async move {
-        ctx.sleep(Duration::MAX).await;
-        Ok(Value::Null)
-    };
-    let world = World::default();
-    assert_eq!(code(world.run(Crash::Never, handler).await), "WAIT_REFUSED");
+    for time in [Duration::MAX, Duration::from_micros(u64::MAX), 24 * 36_526 * HOUR] {
+        let handler = |ctx: Context, _| async move {
+            ctx.sleep(time).await;
+            Ok(Value::Null)
+        };
+        let world = World::default();
+        assert_eq!(code(world.run(Crash::Never, handler).await), "WAIT_REFUSED");
+    }
     let world = World::that_lets_go();
     assert!(world.run(Crash::Never, an_hour).await.is_none());
     let other = |ctx: Context, _| async move {
@@ -250,4 +252,95 @@ async fn a_pause_lets_what_runs_end_and_begins_nothing() {
         _ => 0,
     });
     assert_eq!(lost.sum::<u64>(), 0);
+}
+
+/// What lets others go first is woken by the runtime after it was polled.
+#[tokio::test]
+async fn a_worker_is_not_let_go_while_a_branch_lets_others_go_first() {
+    let world = World::that_lets_go();
+    let handler = |ctx: Context, world: World| async move {
+        let (works, sleeps) = (ctx.scope("works"), ctx.scope("sleeps"));
+        let works = async {
+            works.now().await;
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+            }
+            let (send, mut receive) = tokio::sync::mpsc::unbounded_channel();
+            (0..1_000).for_each(|number| send.send(number).unwrap());
+            drop(send);
+            while receive.recv().await.is_some() {}
+            world.does("worked");
+            works.now().await
+        };
+        let (_, ()) = tokio::join!(works, sleeps.sleep(HOUR));
+        Ok(Value::Null)
+    };
+    assert!(world.run(Crash::Never, handler).await.is_none());
+    assert_eq!(world.effects(), ["worked"]);
+}
+
+/// A limit beside a step, which is dropped when the step has ended, and a sleep after it.
+#[tokio::test]
+async fn a_sleep_that_is_dropped_may_be_left_out_in_another_run() {
+    let world = World::that_lets_go();
+    let handler = |ctx: Context, world: World| async move {
+        let (step, limit) = (ctx.scope("step"), ctx.scope("limit"));
+        let works = step.step("works", || async {
+            tokio::task::yield_now().await;
+            world.does("worked");
+            Ok::<_, WorkError>(1)
+        });
+        let done = tokio::select! {
+            biased;
+            done = works.into_future() => done?,
+            () = limit.sleep(HOUR) => 0,
+        };
+        ctx.sleep(24 * HOUR).await;
+        Ok(json!(done))
+    };
+    assert!(world.run(Crash::Never, handler).await.is_none());
+    assert_eq!(world.run(Crash::Never, handler).await.unwrap().unwrap(), json!(1));
+    assert_eq!(world.effects(), ["worked"]);
+}
+
+/// The case is resumed while a branch works: the other one goes on in another run, and does not wait for its end.
+#[tokio::test]
+async fn a_branch_that_met_a_pause_goes_on_after_the_present_step_of_the_other() {
+    let world = World::default();
+    let handler = |pauses: bool| {
+        move |ctx: Context, world: World| async move {
+            let (a, b) = (ctx.scope("a"), ctx.scope("b"));
+            let does = |ctx: &Context, name: &'static str| {
+                let world = world.clone();
+                let step = ctx.step(name, move || {
+                    let world = world.clone();
+                    async move {
+                        world.does(name);
+                        if pauses && name == "b1" {
+                            world.pauses(true);
+                            for _ in 0..10 {
+                                tokio::task::yield_now().await;
+                            }
+                            world.pauses(false);
+                        }
+                        Ok::<_, WorkError>(1)
+                    }
+                });
+                step.into_future()
+            };
+            let two = async {
+                does(&b, "b1").await?;
+                does(&b, "b2").await
+            };
+            let one = async {
+                a.now().await;
+                does(&a, "a1").await
+            };
+            let (two, one) = tokio::join!(two, one);
+            Ok(json!(one? + two?))
+        }
+    };
+    assert!(world.run(Crash::Never, handler(true)).await.is_none(), "it was given back");
+    assert!(!world.effects().contains(&"b2".to_owned()));
+    assert_eq!(world.run(Crash::Never, handler(false)).await.unwrap().unwrap(), json!(2));
 }

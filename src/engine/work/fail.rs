@@ -7,7 +7,7 @@ use super::{
     item::{Claim, Found, Refused, alone, find, stopped},
     stop::{as_result, in_record, stop},
 };
-use crate::engine::{Act, Bounds, Net, draft::Draft, record::next_record};
+use crate::engine::{Act, Bounds, Net, draft::Draft, record::next_record, timing::whole};
 use crate::models::{Answer, Case, Failure, IncidentCode, Record, RecordKind, Wait};
 
 /// The shortest delay that is armed as a timer; whoever holds the item keeps a shorter one.
@@ -68,8 +68,9 @@ pub fn fail(
     Ok(alone(net, draft, bounds.limits)?)
 }
 
-/// A wait up to a time, in a case that has had so many timers.
+/// A wait up to a time, in a case that has had so many timers. What is armed has whole microseconds.
 fn wait(until: DateTime<Utc>, timers: u64, act: &Act) -> Wait {
+    let until = whole(until);
     let timer = (until - act.now >= ARMED_FROM).then_some(timers + 1);
     Wait { until, timer, armed: None }
 }

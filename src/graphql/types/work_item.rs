@@ -28,7 +28,7 @@ pub enum WorkItemState {
     Waiting,
     /// A worker has it.
     Running,
-    /// It is not to be tried before its `notBefore`.
+    /// It is tried again, or its handler goes on, not before its `notBefore`.
     Delayed,
     /// An incident stops it.
     Stopped,
@@ -63,7 +63,7 @@ pub(crate) struct WorkItem {
     worker: Option<String>,
     /// The time since when the worker has it.
     running_since: Option<DateTime<Utc>>,
-    /// The time before which it is not tried again.
+    /// The time before which it is not tried again, or its handler does not go on.
     not_before: Option<DateTime<Utc>>,
     /// The number of the incident that stops it.
     incident: Option<i32>,

@@ -28,7 +28,10 @@ impl Petrel {
     pub async fn begin_work(&self, request: StartWork) -> Result<Started> {
         let StartWork { work, over, worker, lease, start } = request;
         let lease = TimeDelta::from_std(lease).ok();
-        let got_on = over.is_some() && self.got_on(&work).await?;
+        let got_on = match over {
+            Some(claim) => self.got_on(&work, claim).await?,
+            None => false,
+        };
         let limits = self.inner.reader.limits();
         let (of, input) = (work.clone(), Arc::new(Mutex::new(None)));
         let kept = Arc::clone(&input);
@@ -72,12 +75,18 @@ impl Petrel {
         Ok(Started { item: item.clone(), input, changed })
     }
 
-    /// Returns true if the last run of a durable handler stored something that the next one need not do again.
-    async fn got_on(&self, of: &WorkId) -> Result<bool> {
+    /// Returns true if the run of a durable handler under a claim stored something that the next one need not do again.
+    async fn got_on(&self, of: &WorkId, claim: u64) -> Result<bool> {
         let WorkId { workflow, case, item } = of.clone();
-        let last = self.storage().last_entry(&JournalId { workflow, case, item }).await?;
-        // The word of a run about itself is nothing that the next one is spared.
-        let is_new = |what: &EntryKind| what.operation().is_some();
+        let last = match self.storage().last_entry(&JournalId { workflow, case, item }).await {
+            Err(error) if error.retryable() => return Err(error.into()),
+            // The next run says what is wrong with it.
+            last => last.ok().flatten(),
+        };
+        let is_new = |what: &EntryKind| {
+            what.operation().is_some() || matches!(what, EntryKind::Parked { .. })
+        };
+        let last = last.filter(|last| last.entry.claim == claim);
         Ok(last.is_some_and(|last| is_new(&last.entry.what)))
     }
 

@@ -160,6 +160,7 @@ async fn a_case_that_is_cancelled_in_a_sleep_is_cancelled_at_once_and_wakes_nobo
         petrel.case(&workflow("steps"), &case("c")).await.unwrap().items[0].wait.clone()
     })
     .await;
+    assert_eq!(petrel.arm_all().await.unwrap(), 0, "its timer is the one that its record says");
     petrel.cancel(&workflow("steps"), &case("c"), Default::default()).await.unwrap();
     let now = petrel.case(&workflow("steps"), &case("c")).await.unwrap();
     assert_eq!((now.status, now.items.len()), (CaseStatus::Cancelled, 0));
