@@ -10,6 +10,7 @@ use crate::bench::peers::PostgresError;
 use crate::{
     bench::{LoadError, PeerError},
     config::ConfigError,
+    durable::SettleError,
     local_server::LocalServerError,
     models::without_logins,
     petrel,
@@ -175,6 +176,15 @@ fn indented(message: &str) -> String {
         text.push_str(line);
     }
     text
+}
+
+impl From<SettleError> for Failure {
+    fn from(error: SettleError) -> Self {
+        match error {
+            SettleError::Petrel(error) => error.into(),
+            error => Self::new(error.code(), error.to_string(), Exit::Failed),
+        }
+    }
 }
 
 impl From<petrel::Error> for Failure {

@@ -1,6 +1,6 @@
 //! `petrel incident`.
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use serde_json::{Map, Value};
 
 use super::{
@@ -13,8 +13,9 @@ use super::{
 };
 use crate::{
     config::Config,
+    durable::Settlement,
     engine::Answered,
-    models::{CaseId, OutcomeId, TokenId, WorkflowId},
+    models::{self, CaseId, OutcomeId, TokenId, WorkflowId},
     petrel::{Correction, Error, Petrel},
 };
 
@@ -24,6 +25,7 @@ pub(super) enum Incident {
     List(List),
     Retry(Retry),
     Complete(Complete),
+    Settle(Settle),
 }
 
 const LIST_EXAMPLES: &str = "\
@@ -105,6 +107,41 @@ pub(super) struct Complete {
     change: ChangeArgs,
 }
 
+const SETTLE_EXAMPLES: &str = "\
+Examples:
+  petrel incident settle orders order-1 1 --result '{\"receipt\": \"r-17\"}' --by alice
+  petrel incident settle orders order-1 1 --failed NO_MONEY --message 'the account is empty'
+  petrel incident settle orders order-1 1 --not-done
+
+Look outside what became of it, before you say it.";
+
+/// Say what became of a durable handler's step whose worker was lost in it, and go on (OUTCOME_UNKNOWN)
+#[derive(Debug, Args)]
+#[command(after_help = SETTLE_EXAMPLES)]
+#[command(group(ArgGroup::new("settlement").required(true).args(["result", "failed", "not_done"])))]
+pub(super) struct Settle {
+    /// The workflow
+    workflow: WorkflowId,
+    /// The case
+    case: CaseId,
+    /// Number of the incident in the case
+    incident: u64,
+    /// It had its effect, and this result, as JSON
+    #[arg(long, value_name = "JSON", value_parser = json)]
+    result: Option<Value>,
+    /// It failed, with this code
+    #[arg(long, value_name = "CODE")]
+    failed: Option<String>,
+    /// Words about the failure
+    #[arg(long, value_name = "TEXT", requires = "failed", default_value = "")]
+    message: String,
+    /// It had no effect: it is carried out
+    #[arg(long)]
+    not_done: bool,
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
 impl Incident {
     pub(super) async fn run(self, config: &Config) -> Result<Answer, Failure> {
         let shutdown = connection::shutdown(config)?;
@@ -112,6 +149,7 @@ impl Incident {
             Self::List(list) => list.run(&connection.petrel).await,
             Self::Retry(retry) => retry.run(&connection.petrel).await,
             Self::Complete(complete) => complete.run(&connection.petrel).await,
+            Self::Settle(settle) => settle.run(&connection.petrel).await,
         })
         .await
     }
@@ -201,5 +239,21 @@ impl Complete {
         let answer = Answered { outcome, result, hand_over: None };
         let done = petrel.complete_incident(&workflow, &case, incident, answer, change.change());
         Ok(changed(&done.await?))
+    }
+}
+
+impl Settle {
+    async fn run(self, petrel: &Petrel) -> Result<Answer, Failure> {
+        let Self { workflow, case, incident, result, failed, message, change, .. } = self;
+        let settlement = match (result, failed) {
+            (Some(result), _) => Settlement::Done(result),
+            (None, Some(code)) => {
+                Settlement::Failed(models::Failure { code, message, ..Default::default() })
+            }
+            (None, None) => Settlement::NotDone,
+        };
+        let change = change.change();
+        let done = petrel.settle_step(&workflow, &case, incident, settlement, change);
+        Ok(changed(&Box::pin(done).await?))
     }
 }

@@ -56,15 +56,41 @@ impl Journal {
         }
     }
 
+    /// A journal as it is, with all its entries, for somebody who has no claim. `None` if it has none.
+    pub(super) async fn look(
+        store: Arc<dyn Journals>,
+        of: JournalId,
+    ) -> Result<Option<(Self, Vec<StoredEntry>)>> {
+        let Some(last) = store.last_entry(&of).await? else { return Ok(None) };
+        let (claim, end) = (last.entry.claim, Mutex::new(JournalEnd::at(&last)));
+        let journal = Self { store, of, claim, end };
+        let entries = journal.read().await?;
+        Ok(Some((journal, entries)))
+    }
+
+    /// Writes an entry under the last claim, if nobody has written another one since this one was read.
+    pub(super) async fn append_here(&self, what: EntryKind, time: DateTime<Utc>) -> Result<()> {
+        let entry = self.entry(what, time);
+        let mut end = self.end.lock().await;
+        let next = self.next(&mut end, &entry).await?;
+        let sequence = self.store.write_entry(&self.of, &next, end.sequence).await?;
+        end.moved_to(&next, sequence);
+        Ok(())
+    }
+
+    fn entry(&self, what: EntryKind, time: DateTime<Utc>) -> JournalEntry {
+        let (format, claim) = (JOURNAL_FORMAT, self.claim);
+        let (number, recent, pages) = Default::default();
+        JournalEntry { format, number, claim, time, recent, pages, what }
+    }
+
     /// Writes an entry. Another one that was written under an earlier claim meanwhile stands before it.
     pub(super) async fn append(
         &self,
         what: EntryKind,
         time: DateTime<Utc>,
     ) -> std::result::Result<(), Fatal> {
-        let (format, claim) = (JOURNAL_FORMAT, self.claim);
-        let (number, recent, pages) = Default::default();
-        let entry = JournalEntry { format, number, claim, time, recent, pages, what };
+        let (claim, entry) = (self.claim, self.entry(what, time));
         let mut end = self.end.lock().await;
         loop {
             let next = self.next(&mut end, &entry).await.map_err(Fatal::Journal)?;

@@ -13,6 +13,7 @@ mod journal;
 mod past;
 mod random;
 mod run;
+mod settle;
 mod sleep;
 mod step;
 #[cfg(test)]
@@ -22,6 +23,7 @@ mod worker;
 
 pub use context::Context;
 pub use random::Seeded;
+pub use settle::{SettleError, Settlement};
 pub use step::Step;
 
 pub use crate::worker::OperationError;

@@ -41,6 +41,18 @@ pub(super) struct PastOperation {
     pub started: Option<u64>,
     /// The time that it waits for.
     pub until: Option<DateTime<Utc>>,
+    /// Number of its first entry.
+    first: u64,
+    /// Number of its last entry.
+    last: u64,
+}
+
+impl PastOperation {
+    /// Returns true if it waited for a time, and that had not come: nobody saw anything of it.
+    fn only_waits(&self) -> bool {
+        let has_begun = self.end.is_some() || self.started.is_some() || self.attempt > 0;
+        self.until.is_some() && !has_begun
+    }
 }
 
 impl Past {
@@ -48,6 +60,7 @@ impl Past {
     pub(super) fn of(entries: Vec<StoredEntry>) -> Self {
         let mut past = Self::default();
         for StoredEntry { entry, .. } in entries {
+            let number = entry.number;
             match entry.what {
                 EntryKind::Begun { seed, input, .. } => {
                     match entry.number {
@@ -58,22 +71,28 @@ impl Past {
                     }
                 }
                 EntryKind::Parked { .. } => past.is_parked = true,
-                EntryKind::Waits { of, until } => past.operation(of).until = Some(until),
+                EntryKind::Waits { of, until } => past.operation(of, number).until = Some(until),
                 EntryKind::Ended { of, end, times } => {
-                    let operation = past.operation(of);
-                    operation.attempt = times.attempt;
+                    let operation = past.operation(of, number);
+                    (operation.attempt, operation.started) = (times.attempt, None);
                     operation.end = Some((end, times));
                 }
                 EntryKind::Tried { of, times, next, .. } => {
-                    let operation = past.operation(of);
+                    let operation = past.operation(of, number);
                     operation.failed += 1;
                     operation.attempt = times.attempt;
                     (operation.next, operation.started) = (Some(next), None);
                 }
                 EntryKind::Failed { of, .. } => past.failed = of,
                 EntryKind::Retried { of } => past.forget_failure(&of),
+                EntryKind::Settled { of, attempt, end, .. } => {
+                    let operation = past.operation(of, number);
+                    (operation.started, operation.attempt) = (None, attempt);
+                    let (lost, since, place) = (0, entry.time, String::new());
+                    operation.end = end.map(|end| (end, Times { attempt, lost, since, place }));
+                }
                 EntryKind::Started { of, attempt } => {
-                    past.operation(of).started = Some(attempt);
+                    past.operation(of, number).started = Some(attempt);
                 }
                 EntryKind::Unknown => {}
             }
@@ -81,7 +100,8 @@ impl Past {
         past
     }
 
-    fn operation(&mut self, of: Operation) -> &mut PastOperation {
+    /// The operation that the entry of a number is about.
+    fn operation(&mut self, of: Operation, entry: u64) -> &mut PastOperation {
         self.begun.clear();
         (self.is_parked, self.failed) = (false, None);
         let mut path = of.scope.as_str();
@@ -93,7 +113,7 @@ impl Past {
             path = outer;
         }
         let numbers = self.operations.entry(of.scope.clone()).or_default();
-        numbers.entry(of.number).or_insert_with(|| PastOperation {
+        let operation = numbers.entry(of.number).or_insert_with(|| PastOperation {
             of,
             end: None,
             failed: 0,
@@ -101,29 +121,66 @@ impl Past {
             next: None,
             started: None,
             until: None,
+            first: entry,
+            last: entry,
+        });
+        operation.last = operation.last.max(entry);
+        operation
+    }
+
+    /// The operation whose error was the handler's end, if it can be tried again: nothing was done about the error.
+    pub(super) fn to_retry(&self) -> Option<Operation> {
+        let failed = self.failed.clone()?;
+        let past = self.operations.get(&failed.scope)?.get(&failed.number)?;
+        let has_failed = matches!(past.end, Some((OperationEnd::Error(_), _)));
+        (has_failed && !self.goes_on_after(past)).then_some(failed)
+    }
+
+    /// Returns true if the handler made something after an operation had ended, which is not a branch beside it that had
+    /// begun before.
+    fn goes_on_after(&self, ended: &PastOperation) -> bool {
+        let ended_at = places(&ended.of);
+        let all = || self.operations.values().flat_map(HashMap::values);
+        all().filter(|other| other.first > ended.last).any(|other| {
+            let at = places(&other.of);
+            let Some(level) = (0..at.len()).find(|level| at.get(*level) != ended_at.get(*level))
+            else {
+                return false;
+            };
+            let branch = &at[..=level];
+            let began =
+                all().filter(|of| places(&of.of).starts_with(branch)).map(|of| of.first).min();
+            at.get(level) > ended_at.get(level) && began > Some(ended.last)
         })
     }
 
-    /// The operation whose error was the handler's end, if it can be tried again: nothing was made after it.
-    pub(super) fn to_retry(&self) -> Option<Operation> {
-        let failed = self.failed.clone()?;
-        let numbers = self.operations.get(&failed.scope)?;
-        let is_last = numbers.keys().all(|number| *number <= failed.number);
-        let has_failed = numbers
-            .get(&failed.number)
-            .is_some_and(|past| matches!(past.end, Some((OperationEnd::Error(_), _))));
-        (is_last && has_failed).then_some(failed)
+    /// A step that is carried out at most once, of which nobody knows if it had its effect, and its attempt.
+    pub(super) fn unknown(&self) -> Option<(Operation, u64)> {
+        let all = self.operations.values().flat_map(HashMap::values);
+        let unknown = all
+            .filter(|past| past.end.is_none())
+            .filter_map(|past| Some((past.of.clone(), past.started?)));
+        unknown.min_by(|(one, _), (other, _)| {
+            (&one.scope, one.number).cmp(&(&other.scope, other.number))
+        })
     }
 
     /// Has a failed operation carried out again, as if no attempt had failed.
     pub(super) fn forget_failure(&mut self, of: &Operation) {
-        let operation = self.operation(of.clone());
+        let operation = self.operation(of.clone(), 0);
         (operation.end, operation.failed, operation.next) = (None, 0, None);
+        operation.started = None;
     }
 
-    /// Number of the operations.
+    /// Those that were not taken. A wait that had not come to its end may be left out.
+    fn left(&self) -> impl Iterator<Item = &PastOperation> {
+        let all = self.operations.values().flat_map(HashMap::values);
+        all.filter(|past| !past.only_waits())
+    }
+
+    /// Number of the operations that were not taken.
     pub(super) fn len(&self) -> usize {
-        self.operations.values().map(HashMap::len).sum()
+        self.left().count()
     }
 
     /// Takes the past of an operation by its place.
@@ -143,7 +200,13 @@ impl Past {
 
     /// The first of those that were not taken, in the order of their places.
     pub(super) fn first_left(&self) -> Option<&Operation> {
-        let left = self.operations.values().flat_map(HashMap::values);
-        left.map(|past| &past.of).min_by_key(|of| (&of.scope, of.number))
+        self.left().map(|past| &past.of).min_by_key(|of| (&of.scope, of.number))
     }
+}
+
+/// The numbers of an operation's scopes, from the outer one, and its own.
+fn places(of: &Operation) -> Vec<u64> {
+    let scopes = of.scope.split('/').filter_map(|scope| scope.split_once(':'));
+    let numbers = scopes.map(|(number, _)| number.parse().unwrap_or_default());
+    numbers.chain([of.number]).collect()
 }

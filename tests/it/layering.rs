@@ -39,6 +39,7 @@ const PARTS: &[(&str, &[&str])] = &[
             "petrel",
             "process",
             "config",
+            "durable",
             "engine",
             "formats",
             "graphql",

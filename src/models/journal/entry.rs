@@ -4,7 +4,7 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::distances;
 use crate::models::{Failure, LogSequence, json::time};
@@ -115,6 +115,23 @@ pub enum EntryKind {
         /// Number of the attempt.
         attempt: u64,
     },
+    /// Somebody says what became of a step whose worker was lost in it, and which is carried out at most once.
+    Settled {
+        /// The step.
+        #[serde(flatten)]
+        of: Operation,
+        /// Number of the attempt.
+        attempt: u64,
+        /// Its end; absent if it had no effect, and is to be carried out.
+        #[serde(flatten)]
+        end: Option<OperationEnd>,
+        /// Who says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+        /// Notes of that person.
+        #[serde(default, skip_serializing_if = "Map::is_empty")]
+        notes: Map<String, Value>,
+    },
     /// A newer version's kind, which this one does not know, and never writes.
     #[serde(other)]
     Unknown,
@@ -222,6 +239,7 @@ impl EntryKind {
             | Self::Tried { of, .. }
             | Self::Waits { of, .. }
             | Self::Retried { of }
+            | Self::Settled { of, .. }
             | Self::Started { of, .. } => Some(of),
             Self::Begun { .. } | Self::Parked { .. } | Self::Failed { .. } | Self::Unknown => None,
         }
@@ -275,6 +293,7 @@ mod tests {
     fn an_entry_is_stored_in_this_form_and_comes_back() {
         let since = "2026-01-01T00:00:00Z".parse().unwrap();
         let times = Times { attempt: 2, lost: 1, since, place: "src/a.rs:7".to_owned() };
+        let notes = json!({"why": "seen"}).as_object().unwrap().clone();
         let end = OperationEnd::Result(json!({"b": [1.0, -0.0, 1e-320], "a": u64::MAX}));
         let of = step();
         let ended = entry(EntryKind::Ended { of: of.clone(), end, times: times.clone() });
@@ -298,6 +317,14 @@ mod tests {
             EntryKind::Waits { of: of.clone(), until: next },
             EntryKind::Parked { until: Some(next) },
             EntryKind::Parked { until: None },
+            EntryKind::Settled {
+                of: of.clone(),
+                attempt: 1,
+                end: Some(OperationEnd::Result(Value::Null)),
+                by: Some("ann".to_owned()),
+                notes: notes.clone(),
+            },
+            EntryKind::Settled { of: of.clone(), attempt: 1, end: None, by: None, notes },
             EntryKind::Started { of, attempt: 1 },
             EntryKind::Begun {
                 worker: "w".to_owned(),

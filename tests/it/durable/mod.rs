@@ -1,6 +1,7 @@
 //! Durable handlers on a real server.
 
 mod life;
+mod settled;
 mod sleeps;
 
 use std::{

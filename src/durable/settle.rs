@@ -1,0 +1,140 @@
+//! Settlement of a step of which nobody knows if it had its effect: a person says what became of it.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use super::{journal::Journal, past::Past, step::cut};
+use crate::{
+    models::{
+        CaseId, EntryKind, Failure, IncidentAbout, JournalId, Operation, OperationEnd, StoredEntry,
+        WorkflowId,
+    },
+    petrel::{self, Change, Changed, Petrel},
+    storage::{Journals, StorageError},
+};
+
+/// What became of a step whose worker was lost in it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Settlement {
+    /// It had its effect, and this result.
+    Done(Value),
+    /// It failed, and no other attempt is made.
+    Failed(Failure),
+    /// It had no effect: it is carried out.
+    NotDone,
+}
+
+/// A settlement that was refused; nothing was stored.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SettleError {
+    /// The journal of the item has no step of which nobody knows.
+    #[error(
+        "in item {item} of case {case} there is no step of which nobody knows if it had its effect"
+    )]
+    NothingUnknown {
+        /// The case.
+        case: CaseId,
+        /// The item.
+        item: u64,
+    },
+    /// Somebody else has settled it.
+    #[error("{of} was settled otherwise at {at} by {}", .by.as_deref().unwrap_or("somebody"))]
+    Settled {
+        /// The step.
+        of: Operation,
+        /// Who did it.
+        by: Option<String>,
+        /// Time of the entry.
+        at: DateTime<Utc>,
+    },
+    /// A worker carries the item out.
+    #[error("a worker carries item {item} of case {case} out")]
+    Running {
+        /// The case.
+        case: CaseId,
+        /// The item.
+        item: u64,
+    },
+    /// The log refused it.
+    #[error(transparent)]
+    Petrel(#[from] petrel::Error),
+}
+
+impl From<StorageError> for SettleError {
+    fn from(error: StorageError) -> Self {
+        Self::Petrel(error.into())
+    }
+}
+
+impl SettleError {
+    /// Its code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NothingUnknown { .. } => "NOTHING_UNKNOWN",
+            Self::Settled { .. } => "SETTLED",
+            Self::Running { .. } => "RUNNING",
+            Self::Petrel(error) => error.code(),
+        }
+    }
+}
+
+impl Petrel {
+    /// Settles the step of a durable item that is an incident, `OUTCOME_UNKNOWN`: says what became of it, and has the
+    /// item tried again. Who says it, and the change's metadata, are in the journal and in the case's log.
+    ///
+    /// The same again is taken, where the first answer was lost.
+    ///
+    /// # Errors
+    ///
+    /// [`SettleError::Settled`] if somebody else has said another thing, and [`SettleError::NothingUnknown`] if the
+    /// incident is of another kind.
+    pub async fn settle_step(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+        incident: u64,
+        settlement: Settlement,
+        change: Change,
+    ) -> Result<Changed, SettleError> {
+        let known = self.case(workflow, case).await?;
+        let about = known.incidents.iter().find(|open| open.number == incident);
+        let Some(IncidentAbout::Item(item)) = about.map(|open| &open.about) else {
+            // What was settled before is answered by its firing id, or refused.
+            return Ok(self.retry_incident(workflow, case, incident, change).await?);
+        };
+        let (item, case) = (*item, case.clone());
+        if known.items.iter().any(|of| of.number == item && of.running.is_some()) {
+            return Err(SettleError::Running { case, item });
+        }
+        let of = JournalId { workflow: workflow.clone(), case: case.clone(), item };
+        let store: Arc<dyn Journals> = self.storage().clone();
+        let Some((journal, entries)) = Journal::look(store, of).await? else {
+            return Err(SettleError::NothingUnknown { case, item });
+        };
+        let end = match settlement {
+            Settlement::Done(result) => Some(OperationEnd::Result(result)),
+            Settlement::Failed(failure) => Some(OperationEnd::Error(cut(failure))),
+            Settlement::NotDone => None,
+        };
+        let last = entries.iter().rev().find(|stored| stored.entry.what.operation().is_some());
+        if let Some(StoredEntry { entry, .. }) = last
+            && let EntryKind::Settled { of, by, end: said, .. } = &entry.what
+        {
+            if *said != end {
+                let (of, by, at) = (of.clone(), by.clone(), entry.time);
+                return Err(SettleError::Settled { of, by, at });
+            }
+        } else {
+            let Some((of, attempt)) = Past::of(entries).unknown() else {
+                return Err(SettleError::NothingUnknown { case, item });
+            };
+            let (by, notes) = (change.by.clone(), change.metadata.clone());
+            let settled = EntryKind::Settled { of, attempt, end, by, notes };
+            journal.append_here(settled, self.now()).await?;
+        }
+        Ok(self.retry_incident(workflow, &case, incident, change).await?)
+    }
+}
