@@ -18,14 +18,18 @@ use crate::petrel::{
     },
 };
 use crate::{
-    models::{CaseId, LogSequence, Record, Stored, WorkflowId},
+    models::{CaseId, LogSequence, Record, Stored, WorkflowId, json_length},
     storage::{LogRange, LogScope, Register, StorageError},
 };
 
 /// Number of records that are handled together.
 const BATCH: usize = 4_096;
 
-/// Number of cases, and of their registers, that are asked for together. A token may take some megabytes of memory.
+/// Most bytes of JSON that a record's tokens carry whose case is looked at with others. They may take a hundred times as
+/// much memory.
+const LIGHT: usize = 16 * 1024;
+
+/// Number of cases, and of their registers, that are asked for together.
 const CASES: usize = 64;
 const REGISTERS: usize = 32;
 
@@ -43,7 +47,19 @@ struct Wanted {
     registers: BTreeSet<Key>,
     /// True if it may have timers and work, too.
     waits: bool,
+    /// True if its tokens carry so much that it is looked at alone.
+    is_heavy: bool,
 }
+
+impl Wanted {
+    /// Returns true if its registers are read with others'.
+    fn is_light(&self) -> bool {
+        !self.is_heavy && self.registers.len() <= MOST_TOGETHER
+    }
+}
+
+/// Some cases.
+pub(super) type Cases = BTreeSet<(WorkflowId, CaseId)>;
 
 /// A case with its registers, and what was mended of them.
 type Looked = (CaseId, BTreeSet<Key>, Result<Repaired>);
@@ -75,8 +91,8 @@ impl Views {
         };
         let mut records =
             self.reader.storage.history(LogScope::All, LogRange::from(first)).await?.take(BATCH);
-        let (mut touched, mut waiting, mut upto, mut count) =
-            (Touched::new(), BTreeSet::new(), to, 0);
+        let (mut touched, mut waiting, mut heavy) = (Touched::new(), Cases::new(), Cases::new());
+        let (mut upto, mut count) = (to, 0);
         let mut unreadable = Vec::new();
         while let Some(record) = records.next().await {
             count += 1;
@@ -88,6 +104,10 @@ impl Views {
                     }
                     if !(skip_confirmed && self.confirmed.contains(record.sequence)) {
                         touch(&mut touched, &record.value);
+                        if carried(&record.value) > LIGHT {
+                            let Record { workflow, case, .. } = &record.value;
+                            heavy.insert((workflow.clone(), case.clone()));
+                        }
                         if unseen::has_waited(&record.value) {
                             waiting.insert((record.value.workflow, record.value.case));
                         }
@@ -106,23 +126,26 @@ impl Views {
             tracing::warn!(%error, "the reconciler passes over a record");
             repaired.failed += 1;
         }
-        let (mended, contended) = self.look_at(touched, &waiting).await?;
+        let (mended, contended) = self.look_at(touched, (&waiting, &heavy)).await?;
         repaired += mended;
         Ok(Batch { upto, repaired, contended })
     }
 
-    /// Looks at these registers, and at the timers and the work of the cases that are `waiting`. Returns the
-    /// registers that others wrote all the time.
+    /// Looks at these registers, those of `heavy` cases one case after the other, and at the timers and the work of the
+    /// cases that are `waiting`. Returns the registers that others wrote all the time.
     pub(super) async fn look_at(
         &self,
         touched: Touched,
-        waiting: &BTreeSet<(WorkflowId, CaseId)>,
+        (waiting, heavy): (&Cases, &Cases),
     ) -> Result<(Repaired, Touched)> {
         let mut workflows: BTreeMap<WorkflowId, Vec<(CaseId, Wanted)>> = BTreeMap::new();
         for (of_case, registers) in touched {
-            let waits = waiting.contains(&of_case);
+            let (waits, is_heavy) = (waiting.contains(&of_case), heavy.contains(&of_case));
             let (workflow, case) = of_case;
-            workflows.entry(workflow).or_default().push((case, Wanted { registers, waits }));
+            workflows
+                .entry(workflow)
+                .or_default()
+                .push((case, Wanted { registers, waits, is_heavy }));
         }
         let (mut tally, mut contended) = (Tally::ending(), Touched::new());
         for (workflow, cases) in workflows {
@@ -151,7 +174,7 @@ impl Views {
         cases: BTreeMap<CaseId, Wanted>,
     ) -> Result<Vec<Looked>> {
         let storage = &self.reader.storage;
-        let few = cases.values().filter(|wanted| wanted.registers.len() <= MOST_TOGETHER);
+        let few = cases.values().filter(|wanted| wanted.is_light());
         let keys: Vec<_> = few.flat_map(|wanted| &wanted.registers).cloned().collect();
         let waiting = cases.iter().filter(|(_, wanted)| wanted.waits);
         let waiting: Vec<_> = waiting.map(|(case, _)| case.clone()).collect();
@@ -215,11 +238,19 @@ impl Views {
     }
 }
 
+/// Bytes of JSON that the tokens carry which a record made.
+fn carried(record: &Record) -> usize {
+    record.produced.iter().map(|token| json_length(&token.data)).sum()
+}
+
 /// Parts of cases that are looked at together: of so many registers, and so many cases.
 fn parts(cases: Vec<(CaseId, Wanted)>) -> Vec<BTreeMap<CaseId, Wanted>> {
-    let (mut parts, mut count) = (vec![BTreeMap::new()], 0);
-    for (case, wanted) in cases {
-        let more = Some(wanted.registers.len()).filter(|more| *more <= MOST_TOGETHER);
+    let (heavy, light): (Vec<_>, Vec<_>) = cases.into_iter().partition(|(_, of)| of.is_heavy);
+    let mut parts: Vec<_> = heavy.into_iter().map(|one| BTreeMap::from([one])).collect();
+    let mut count = 0;
+    parts.push(BTreeMap::new());
+    for (case, wanted) in light {
+        let more = Some(wanted.registers.len()).filter(|_| wanted.is_light());
         count += more.unwrap_or_default();
         let part = parts.last_mut().filter(|part| part.len() < CASES && count <= REGISTERS);
         match part {
@@ -230,6 +261,7 @@ fn parts(cases: Vec<(CaseId, Wanted)>) -> Vec<BTreeMap<CaseId, Wanted>> {
             }
         }
     }
+    parts.retain(|part| !part.is_empty());
     parts
 }
 

@@ -16,7 +16,7 @@ use crate::models::LogSequence;
 use crate::petrel::{
     Petrel, Repaired, Result,
     views::Views,
-    views::batch::Touched,
+    views::batch::{Cases, Touched},
     views::checkpoints::Checkpoints,
     views::rebuild::Item,
     views::settled::{SETTLED_AFTER, Settled},
@@ -210,7 +210,9 @@ impl Follower {
             self.store = store;
         }
         // Kept until they have been looked at, whatever fails meanwhile.
-        let (_, contended) = views.look_at(self.contended.clone(), &BTreeSet::new()).await?;
+        // What they carry is not known any more.
+        let (none, all) = (Cases::new(), self.contended.keys().cloned().collect());
+        let (_, contended) = views.look_at(self.contended.clone(), (&none, &all)).await?;
         self.contended = contended;
         if !self.contended_views.is_empty() {
             let (repaired, contended) = views.judge_again(self.contended_views.clone()).await?;
