@@ -201,7 +201,7 @@ impl Run {
         self.journal.append(EntryKind::Failed { of, failure }, self.environment.now()).await
     }
 
-    /// What a run waits for that can end here; `None` if something goes on, or the worker is kept.
+    /// The reason for which the run can end here, where it waits; `None` if something goes on, or the worker is kept.
     fn can_be_given_back(&self) -> Option<Idle> {
         let idle = self.waits.idle()?;
         let is_long = |until| until - self.environment.now() > self.environment.keeps_worker_for();

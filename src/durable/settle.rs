@@ -15,7 +15,7 @@ use crate::{
     storage::{Journals, StorageError},
 };
 
-/// What became of a step whose worker was lost in it.
+/// A person's word about a step whose worker was lost in it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Settlement {
     /// It had its effect, and this result.

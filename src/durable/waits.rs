@@ -56,7 +56,7 @@ impl Waits {
         self.state().is_paused
     }
 
-    /// What is waited for, if something is and nothing else goes on.
+    /// The end of all waits, if there are some and nothing else goes on.
     pub(super) fn idle(&self) -> Option<Idle> {
         let state = self.state();
         match (state.busy, state.is_paused) {
@@ -67,7 +67,7 @@ impl Waits {
     }
 }
 
-/// What a run waits for of which nothing goes on.
+/// A wait of a run of which nothing else goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Idle {
     /// The first of some times.
@@ -126,7 +126,7 @@ impl<F, I> UpToIdle<F, I> {
 }
 
 impl<F: Future, I: Fn() -> Option<Idle> + Unpin> UpToIdle<F, I> {
-    /// What its run can end for, if it has rested for long enough.
+    /// The wait for which its run can end, if it has rested for long enough.
     fn rests(&mut self, context: &mut Context<'_>) -> Option<Idle> {
         let idle = (self.idle)()?;
         self.quiet += 1;

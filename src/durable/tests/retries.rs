@@ -72,7 +72,7 @@ async fn a_retry_whose_run_is_lost_stays_one() {
     }
 }
 
-/// What it did about the error is not undone: the error stays, and so does its end.
+/// Its steps about the error are not undone: the error stays, and so does its end.
 #[tokio::test]
 async fn an_error_after_which_more_was_done_stays() {
     let world = World::default();

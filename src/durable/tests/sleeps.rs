@@ -187,7 +187,7 @@ async fn a_sleep_without_end_is_refused_and_a_step_in_its_place_differs() {
     assert!(words(ended).contains("the journal has sleep \"\" at 1, and the code asks for step"));
 }
 
-/// What a program with other code does after a long sleep.
+/// A program with other code goes on after a long sleep.
 #[tokio::test]
 async fn code_after_a_sleep_may_change_meanwhile() {
     let world = World::that_lets_go();
@@ -254,7 +254,7 @@ async fn a_pause_lets_what_runs_end_and_begins_nothing() {
     assert_eq!(lost.sum::<u64>(), 0);
 }
 
-/// What lets others go first is woken by the runtime after it was polled.
+/// A branch that lets others go first is woken by the runtime after it was polled.
 #[tokio::test]
 async fn a_worker_is_not_let_go_while_a_branch_lets_others_go_first() {
     let world = World::that_lets_go();

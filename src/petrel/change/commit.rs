@@ -152,7 +152,7 @@ impl Inner {
         result
     }
 
-    /// What is large in it lies elsewhere: each change's future is copied on its way to its task.
+    /// Large values of it lie elsewhere: each change's future is copied on its way to its task.
     async fn attempt(
         self: &Arc<Self>,
         commit: &Commit,
