@@ -154,15 +154,10 @@ impl Past {
         })
     }
 
-    /// A step that is carried out at most once, of which nobody knows if it had its effect, and its attempt.
-    pub(super) fn unknown(&self) -> Option<(Operation, u64)> {
-        let all = self.operations.values().flat_map(HashMap::values);
-        let unknown = all
-            .filter(|past| past.end.is_none())
-            .filter_map(|past| Some((past.of.clone(), past.started?)));
-        unknown.min_by(|(one, _), (other, _)| {
-            (&one.scope, one.number).cmp(&(&other.scope, other.number))
-        })
+    /// The attempt at a step that is carried out at most once, of which nobody knows if it had its effect.
+    pub(super) fn unknown(&self, of: &Operation) -> Option<u64> {
+        let past = self.operations.get(&of.scope)?.get(&of.number)?;
+        past.started.filter(|_| past.end.is_none())
     }
 
     /// Has a failed operation carried out again, as if no attempt had failed.

@@ -198,7 +198,12 @@ impl Run {
             return Err(Fatal::Stopped);
         }
         let (of, failure) = (error.operation().cloned(), cut(error.failure().clone()));
-        self.journal.append(EntryKind::Failed { of, failure }, self.environment.now()).await
+        self.end(EntryKind::Failed { of, failure }).await
+    }
+
+    /// Writes an entry after the end of the handler.
+    pub(super) async fn end(&self, what: EntryKind) -> Result<(), Fatal> {
+        self.journal.append(what, self.environment.now()).await
     }
 
     /// The reason for which the run can end here, where it waits; `None` if something goes on, or the worker is kept.

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::{journal::Journal, past::Past, step::cut};
+use super::{error::OUTCOME_UNKNOWN, finite, journal::Journal, past::Past, step::cut};
 use crate::{
+    engine::wrong_code,
     models::{
-        CaseId, EntryKind, Failure, IncidentAbout, JournalId, Operation, OperationEnd, StoredEntry,
-        WorkflowId,
+        CaseId, EntryKind, Failure, IncidentAbout, JournalEntry, JournalId, Operation,
+        OperationEnd, WorkflowId,
     },
     petrel::{self, Change, Changed, Petrel},
     storage::{Journals, StorageError},
@@ -24,6 +25,23 @@ pub enum Settlement {
     Failed(Failure),
     /// It had no effect: it is carried out.
     NotDone,
+}
+
+impl Settlement {
+    /// The end of the step, as an entry has it; the error says why none can have it.
+    fn end(self) -> Result<Option<OperationEnd>, petrel::Error> {
+        match self {
+            Self::Done(result) => match finite::json(&result) {
+                Ok(result) => Ok(Some(OperationEnd::Result(result))),
+                Err(reason) => Err(petrel::Error::argument("result", reason)),
+            },
+            Self::Failed(failure) => match wrong_code(&failure.code) {
+                None => Ok(Some(OperationEnd::Error(cut(failure)))),
+                Some(reason) => Err(petrel::Error::argument("code", reason)),
+            },
+            Self::NotDone => Ok(None),
+        }
+    }
 }
 
 /// A settlement that was refused; nothing was stored.
@@ -99,7 +117,13 @@ impl Petrel {
         settlement: Settlement,
         change: Change,
     ) -> Result<Changed, SettleError> {
+        // Nothing of it is stored if a part of it can't be.
+        let (end, change) = (settlement.end()?, change.checked()?);
         let known = self.case(workflow, case).await?;
+        if let Some(expected) = change.expected_revision.filter(|of| *of != known.revision()) {
+            let (what, actual) = (format!("case {case}"), known.revision());
+            return Err(petrel::Error::Conflict { what, expected, actual }.into());
+        }
         let about = known.incidents.iter().find(|open| open.number == incident);
         let Some(IncidentAbout::Item(item)) = about.map(|open| &open.about) else {
             // What was settled before is answered by its firing id, or refused.
@@ -114,26 +138,26 @@ impl Petrel {
         let Some((journal, entries)) = Journal::look(store, of).await? else {
             return Err(SettleError::NothingUnknown { case, item });
         };
-        let end = match settlement {
-            Settlement::Done(result) => Some(OperationEnd::Result(result)),
-            Settlement::Failed(failure) => Some(OperationEnd::Error(cut(failure))),
-            Settlement::NotDone => None,
-        };
-        let last = entries.iter().rev().find(|stored| stored.entry.what.operation().is_some());
-        if let Some(StoredEntry { entry, .. }) = last
-            && let EntryKind::Settled { of, by, end: said, .. } = &entry.what
-        {
-            if *said != end {
-                let (of, by, at) = (of.clone(), by.clone(), entry.time);
+        match entries.last().map(|last| &last.entry) {
+            // The incident is about the step at which the last run ended.
+            Some(JournalEntry { what: EntryKind::Failed { of: Some(of), failure }, .. })
+                if failure.code == OUTCOME_UNKNOWN =>
+            {
+                let of = of.clone();
+                let Some(attempt) = Past::of(entries).unknown(&of) else {
+                    return Err(SettleError::NothingUnknown { case, item });
+                };
+                let (by, notes) = (change.by.clone(), change.metadata.clone());
+                let settled = EntryKind::Settled { of, attempt, end, by, notes };
+                journal.append_here(settled, self.now()).await?;
+            }
+            Some(JournalEntry { what: EntryKind::Settled { end: said, .. }, .. })
+                if *said == end => {}
+            Some(JournalEntry { what: EntryKind::Settled { of, by, .. }, time, .. }) => {
+                let (of, by, at) = (of.clone(), by.clone(), *time);
                 return Err(SettleError::Settled { of, by, at });
             }
-        } else {
-            let Some((of, attempt)) = Past::of(entries).unknown() else {
-                return Err(SettleError::NothingUnknown { case, item });
-            };
-            let (by, notes) = (change.by.clone(), change.metadata.clone());
-            let settled = EntryKind::Settled { of, attempt, end, by, notes };
-            journal.append_here(settled, self.now()).await?;
+            _ => return Err(SettleError::NothingUnknown { case, item }),
         }
         Ok(self.retry_incident(workflow, &case, incident, change).await?)
     }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{
     Context,
     environment::{Attempted, Environment},
+    error::Fatal,
     journal::Journal,
     past::Past,
     run::Run,
@@ -79,6 +80,14 @@ where
             Ok(()) => Err(error.without_retry()),
             Err(fatal) => Err(fatal.failure().into()),
         },
-        Err(fatal) => Err(fatal.failure().into()),
+        Err(fatal) => {
+            let failure = fatal.failure();
+            // Whoever settles it has to know which step it was, of those that ran side by side.
+            if let Fatal::Unknown { of, .. } = fatal {
+                let entry = EntryKind::Failed { of: Some(of.clone()), failure: failure.clone() };
+                run.end(entry).await.map_err(|fatal| WorkError::from(fatal.failure()))?;
+            }
+            Err(failure.into())
+        }
     }
 }

@@ -61,7 +61,7 @@ fn fault<'a>(levels: usize, kept: impl FnOnce() -> Option<&'a str>) -> Option<St
 
 impl Change {
     /// Refuses a change whose own metadata can't be stored, and one with an id of the program's own.
-    pub(in crate::petrel) fn checked(self) -> Result<Self> {
+    pub(crate) fn checked(self) -> Result<Self> {
         must_be_storable_map("metadata", &self.metadata)?;
         if self.firing.as_ref().is_some_and(FiringId::is_reserved) {
             return Err(Error::argument("firing id", IdProblem::Reserved.to_string()));

@@ -1,11 +1,14 @@
 //! Steps that are carried out at most once, whose workers were lost in them: a person says what became of them.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
 
 use serde_json::{Value, json};
 use stormpetrel::{
     durable::{Context, SettleError, Settlement},
-    models::{CaseStatus, EntryKind, Failure, Incident},
+    models::{CaseStatus, EntryKind, Failure, Incident, LogSequence, Revision},
     petrel::{Change, Petrel},
     testing::TestServer,
     worker::{WorkError, Worker, WorkerBuilder},
@@ -166,6 +169,94 @@ async fn an_incident_of_another_kind_has_nothing_to_settle() {
     assert_eq!(refused.code(), "NOTHING_UNKNOWN");
     let now = petrel.case(&workflow("steps"), &case("c")).await.unwrap();
     assert_eq!(now.incidents, [incident], "it stands");
+    running.stop().await;
+    is_whole(&petrel).await;
+}
+
+/// Both were under way when the worker was lost: each incident is about one of them, and so is each word.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_steps_side_by_side_are_settled_each_by_its_own_word() {
+    let (server, petrel) = system().await;
+    begun(&petrel, &steps(1, json!({})), "c").await;
+    let both = |petrel: &Petrel, told: Option<Arc<Notify>>| {
+        let run = move |ctx: Context, _: Value| {
+            let (told, count) = (told.clone(), Arc::<AtomicU32>::default());
+            async move {
+                let pay = |name: &'static str| {
+                    let (told, count) = (told.clone(), Arc::clone(&count));
+                    let pay = move || {
+                        let (told, count) = (told.clone(), Arc::clone(&count));
+                        async move {
+                            if count.fetch_add(1, Ordering::Relaxed) == 1
+                                && let Some(told) = told
+                            {
+                                told.notify_one();
+                            }
+                            std::future::pending::<()>().await;
+                            Ok::<_, WorkError>(String::new())
+                        }
+                    };
+                    ctx.scope(name).step(name, pay).at_most_once().into_future()
+                };
+                let (b, a) = tokio::join!(pay("b"), pay("a"));
+                Ok(json!({ "paid": [a?, b?] }))
+            }
+        };
+        Worker::builder(petrel.clone()).queue(queue()).durable(kind("step0"), run)
+    };
+    is_gone(&server, move |petrel, told| both(petrel, Some(Arc::clone(told)))).await;
+    let running = Running::start(&petrel, both(&petrel, None));
+    let mut before = 0;
+    for _ in 0..2 {
+        let incident = eventually("an incident", async || {
+            let now = petrel.case(&workflow("steps"), &case("c")).await.unwrap();
+            now.incidents.first().filter(|open| open.number > before).cloned()
+        })
+        .await;
+        before = incident.number;
+        let now = petrel.case(&workflow("steps"), &case("c")).await.unwrap();
+        let words = petrel.incident_explanation(&now, &incident).await.unwrap();
+        let name = if words.contains(r#"step "a""#) { "a" } else { "b" };
+        settle(&petrel, &incident, Settlement::Done(json!(name)), "ann").await.unwrap();
+    }
+    assert_eq!(paid(&petrel).await, json!(["a", "b"]));
+    running.stop().await;
+    is_whole(&petrel).await;
+}
+
+/// An answer that no journal could have, or a change that no log could, leaves everything as it was.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_word_that_can_not_be_stored_is_refused_whole() {
+    let (server, petrel) = system().await;
+    let effects = Effects::default();
+    let (running, incident) = unknown(&server, &petrel, &effects).await;
+    let before = entries(&petrel, "c").await;
+    let nested = |levels| (0..levels).fold(json!(1), |inner, _| json!([inner]));
+    let failure = |code: &str| Failure { code: code.to_owned(), ..Failure::default() };
+    for (settlement, code) in [
+        (Settlement::Done(nested(500)), "INVALID_ARGUMENT"),
+        (Settlement::Done(json!("x".repeat(2 << 20))), "TOO_LARGE"),
+        (Settlement::Failed(failure("")), "INVALID_ARGUMENT"),
+        (Settlement::Failed(failure(&"x".repeat(129))), "INVALID_ARGUMENT"),
+    ] {
+        let refused = settle(&petrel, &incident, settlement, "ann").await.unwrap_err();
+        assert_eq!(refused.code(), code, "{refused}");
+    }
+    let (w, c) = (workflow("steps"), case("c"));
+    let deep = json!({ "deep": nested(500) }).as_object().unwrap().clone();
+    let now = petrel.case(&w, &c).await.unwrap();
+    let stale = LogSequence::new(1).map(Revision::from);
+    for change in [
+        Change { metadata: deep, ..Change::default() },
+        Change { expected_revision: stale, ..Change::default() },
+    ] {
+        let word = Settlement::NotDone;
+        petrel.settle_step(&w, &c, incident.number, word, change).await.unwrap_err();
+    }
+    assert_eq!(entries(&petrel, "c").await, before);
+    assert_eq!(petrel.case(&w, &c).await.unwrap().sequence, now.sequence);
+    settle(&petrel, &incident, Settlement::Done(json!("at last")), "ann").await.unwrap();
+    assert_eq!(paid(&petrel).await, json!("at last"));
     running.stop().await;
     is_whole(&petrel).await;
 }
