@@ -14,7 +14,7 @@ use super::{
     run::Run,
 };
 use crate::{
-    models::{EntryKind, JournalId, KindId, StoredEntry},
+    models::{EntryKind, JournalId, KindId, StoredEntry, kept_name},
     petrel::WorkId,
     storage::Journals,
     worker::{Attempt, WorkError, WorkerBuilder, input_refused},
@@ -39,6 +39,11 @@ impl WorkerBuilder {
         self.handle(kind, move |attempt: Attempt, input: Value| {
             let run = Arc::clone(&run);
             async move {
+                // It could not be read back from the journal.
+                if let Some(name) = kept_name(&input) {
+                    let reason = format!("no field may have the name {name:?}");
+                    return Err(input_refused(&serde::de::Error::custom(reason)));
+                }
                 let petrel = attempt.petrel();
                 let WorkId { workflow, case, item } = attempt.work().clone();
                 let of = JournalId { workflow, case, item };

@@ -1,5 +1,6 @@
 //! Durable handlers on a real server.
 
+mod inputs;
 mod life;
 mod settled;
 mod sleeps;
