@@ -140,18 +140,20 @@ impl Past {
     /// begun before.
     fn goes_on_after(&self, ended: &PastOperation) -> bool {
         let ended_at = places(&ended.of);
-        let all = || self.operations.values().flat_map(HashMap::values);
-        all().filter(|other| other.first > ended.last).any(|other| {
-            let at = places(&other.of);
-            let Some(level) = (0..at.len()).find(|level| at.get(*level) != ended_at.get(*level))
-            else {
-                return false;
-            };
-            let branch = &at[..=level];
-            let began =
-                all().filter(|of| places(&of.of).starts_with(branch)).map(|of| of.first).min();
-            at.get(level) > ended_at.get(level) && began > Some(ended.last)
-        })
+        // The branches beside the operation, by the way to each, with the first entry in it.
+        let mut branches: HashMap<Vec<u64>, u64> = HashMap::new();
+        for other in self.operations.values().flat_map(HashMap::values) {
+            let mut at = places(&other.of);
+            let level = (0..at.len()).find(|level| at.get(*level) != ended_at.get(*level));
+            if let Some(level) = level
+                && at.get(level) > ended_at.get(level)
+            {
+                at.truncate(level + 1);
+                let first = branches.entry(at).or_insert(other.first);
+                *first = other.first.min(*first);
+            }
+        }
+        branches.into_values().any(|first| first > ended.last)
     }
 
     /// The attempt at a step that is carried out at most once, of which nobody knows if it had its effect.

@@ -119,17 +119,7 @@ async fn by_chance(ctx: Context, world: World) -> Handled {
 }
 
 async fn sleeps(ctx: Context, world: World) -> Handled {
-    let does = |ctx: &Context, name: &'static str| {
-        let world = world.clone();
-        let step = ctx.step("does", move || {
-            let world = world.clone();
-            async move {
-                world.does(name);
-                Ok::<_, WorkError>(name.to_owned())
-            }
-        });
-        step.into_future()
-    };
+    let does = |ctx: &Context, name| world.step(ctx, name, |_| Ok(()));
     ctx.sleep(Duration::ZERO).await;
     ctx.sleep(Duration::from_secs(3_600)).await;
     let first = does(&ctx, "first").await?;

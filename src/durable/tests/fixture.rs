@@ -7,11 +7,14 @@ use std::sync::{
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
+use futures::future::BoxFuture;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    durable::{Context, environment::Environment, journal::Journal, worker::carry_out},
+    durable::{
+        Context, OperationError, environment::Environment, journal::Journal, worker::carry_out,
+    },
     models::{
         CaseId, EntryKind, JournalEntry, JournalId, LogSequence, OperationEnd, StoredEntry,
         WorkflowId,
@@ -195,6 +198,28 @@ impl World {
     /// Notes an effect outside.
     pub(super) fn does(&self, effect: &str) {
         self.effects.lock().unwrap_or_else(PoisonError::into_inner).push(effect.to_owned());
+    }
+
+    /// A step that notes its name as an effect, does something else, lets others go first, and has its name as result.
+    pub(super) fn step(
+        &self,
+        ctx: &Context,
+        name: &'static str,
+        inside: impl Fn(&Self) -> std::result::Result<(), WorkError> + Clone + Send + 'static,
+    ) -> BoxFuture<'static, std::result::Result<String, OperationError>> {
+        let world = self.clone();
+        let run = move || {
+            let (world, inside) = (world.clone(), inside.clone());
+            async move {
+                world.does(name);
+                let ended = inside(&world);
+                for _ in 0..10 {
+                    tokio::task::yield_now().await;
+                }
+                ended.map(|()| name.to_owned())
+            }
+        };
+        ctx.step(name, run).into_future()
     }
 
     /// The effects since the last time that they were asked for.

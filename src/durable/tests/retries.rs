@@ -1,10 +1,11 @@
 //! Handlers that ended with an error, and are tried again because somebody says so.
 
+use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::fixture::{Crash, World, code};
 use crate::{
-    durable::Context,
+    durable::{Context, OperationError},
     models::{EntryKind, Retry},
     worker::WorkError,
 };
@@ -133,23 +134,18 @@ async fn a_step_at_most_once_that_failed_is_tried_again_by_the_word_of_a_person(
     }
 }
 
-fn does(ctx: &Context, world: &World, name: &'static str, fails: bool) -> Does {
-    let world = world.clone();
-    let step = ctx.step(name, move || {
-        world.does(name);
-        async move {
-            tokio::task::yield_now().await;
-            if fails {
-                Err(WorkError::new("NO", "no").without_retry())
-            } else {
-                Ok(name.to_owned())
-            }
-        }
-    });
-    step.into_future()
+/// A step that fails for good, if it does.
+fn does(
+    ctx: &Context,
+    world: &World,
+    name: &'static str,
+    fails: bool,
+) -> BoxFuture<'static, Result<String, OperationError>> {
+    world.step(ctx, name, move |_| match fails {
+        true => Err(WorkError::new("NO", "no").without_retry()),
+        false => Ok(()),
+    })
 }
-
-type Does = futures::future::BoxFuture<'static, Result<String, crate::durable::OperationError>>;
 
 /// The step is in a scope of its own, and what undoes it outside, or in another scope.
 #[tokio::test]

@@ -209,22 +209,13 @@ async fn a_pause_lets_what_runs_end_and_begins_nothing() {
     let handler = |pauses: bool| {
         move |ctx: Context, world: World| async move {
             let (a, b) = (ctx.scope("a"), ctx.scope("b"));
-            let does = |ctx: &Context, name: &'static str, pauses: bool| {
-                let world = world.clone();
-                let step = ctx.step(name, move || {
-                    let world = world.clone();
-                    async move {
-                        world.does(name);
-                        if pauses {
-                            world.pauses(true);
-                        }
-                        for _ in 0..10 {
-                            tokio::task::yield_now().await;
-                        }
-                        Ok::<_, WorkError>(1)
+            let does = |ctx: &Context, name, pauses: bool| {
+                world.step(ctx, name, move |world| {
+                    if pauses {
+                        world.pauses(true);
                     }
-                });
-                step.into_future()
+                    Ok(())
+                })
             };
             let one = async {
                 does(&a, "a1", pauses).await?;
@@ -235,7 +226,7 @@ async fn a_pause_lets_what_runs_end_and_begins_nothing() {
                 does(&b, "b2", false).await
             };
             let (one, two) = tokio::join!(one, two);
-            Ok(json!(one? + two?))
+            Ok(json!([one?, two?]))
         }
     };
     assert!(world.run(Crash::Never, handler(true)).await.is_none());
@@ -246,7 +237,8 @@ async fn a_pause_lets_what_runs_end_and_begins_nothing() {
     assert!(world.run(Crash::Never, handler(false)).await.is_none(), "it is still paused");
     assert_eq!(world.effects().len(), 0);
     world.pauses(false);
-    assert_eq!(world.run(Crash::Never, handler(false)).await.unwrap().unwrap(), json!(2));
+    let ended = world.run(Crash::Never, handler(false)).await.unwrap().unwrap();
+    assert_eq!(ended, json!(["a2", "b2"]));
     let lost = world.entries().await.into_iter().map(|entry| match entry.what {
         EntryKind::Ended { times, .. } => times.lost,
         _ => 0,
