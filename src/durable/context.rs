@@ -108,7 +108,8 @@ impl Context {
             let times = Times { attempt: 1, lost: 0, since, place };
             let end = OperationEnd::Result(serde_json::json!(since));
             // A time fits into any message.
-            let _ = run.write(EntryKind::Ended { of: asked.of, end, times }).await;
+            let _ =
+                run.write(EntryKind::Ended { of: asked.of, end, times, beside: Vec::new() }).await;
             since
         }
     }

@@ -5,6 +5,7 @@
 //! from there. So the code between its steps has to do the same each time that it gets the same results: what differs
 //! from run to run (the time, chance) comes from the context as well.
 
+mod beside;
 mod context;
 mod environment;
 mod error;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
+use super::beside::places;
 use crate::models::{EntryKind, Operation, OperationEnd, StoredEntry, Times};
 
 /// The past, by the scope and the number of each operation.
@@ -41,6 +42,10 @@ pub(super) struct PastOperation {
     pub started: Option<u64>,
     /// The time that it waits for.
     pub until: Option<DateTime<Utc>>,
+    /// True if a person said how it ended.
+    is_settled: bool,
+    /// What was under way beside it when it failed.
+    beside: Vec<Vec<[u64; 2]>>,
     /// Number of its first entry.
     first: u64,
     /// Number of its last entry.
@@ -52,6 +57,18 @@ impl PastOperation {
     fn only_waits(&self) -> bool {
         let has_begun = self.end.is_some() || self.started.is_some() || self.attempt > 0;
         self.until.is_some() && !has_begun
+    }
+
+    /// Returns true if another operation is in a branch that was under way beside it when it failed.
+    fn was_beside(&self, at: &[u64], other: &Operation) -> bool {
+        let other_at = places(other);
+        let level = at.iter().zip(&other_at).position(|(own, other)| own != other);
+        let Some((level, place)) = level.and_then(|level| Some((level, other_at.get(level)?)))
+        else {
+            return false;
+        };
+        let rows = self.beside.get(level).into_iter().flatten();
+        rows.into_iter().any(|[first, last]| (first..=last).contains(&place))
     }
 }
 
@@ -72,8 +89,9 @@ impl Past {
                 }
                 EntryKind::Parked { .. } => past.is_parked = true,
                 EntryKind::Waits { of, until } => past.operation(of, number).until = Some(until),
-                EntryKind::Ended { of, end, times } => {
+                EntryKind::Ended { of, end, times, beside } => {
                     let operation = past.operation(of, number);
+                    operation.beside = beside;
                     (operation.attempt, operation.started) = (times.attempt, None);
                     operation.end = Some((end, times));
                 }
@@ -90,6 +108,7 @@ impl Past {
                     (operation.started, operation.attempt) = (None, attempt);
                     let (lost, since, place) = (0, entry.time, String::new());
                     operation.end = end.map(|end| (end, Times { attempt, lost, since, place }));
+                    operation.is_settled = operation.end.is_some();
                 }
                 EntryKind::Started { of, attempt } => {
                     past.operation(of, number).started = Some(attempt);
@@ -121,6 +140,8 @@ impl Past {
             next: None,
             started: None,
             until: None,
+            is_settled: false,
+            beside: Vec::new(),
             first: entry,
             last: entry,
         });
@@ -136,30 +157,24 @@ impl Past {
         (has_failed && !self.goes_on_after(past)).then_some(failed)
     }
 
-    /// Returns true if the handler made something after an operation had ended, which is not a branch beside it that had
-    /// begun before.
+    /// Returns true if something began after an operation had ended, which is not in a branch beside it that was under
+    /// way then: it may undo what was done, because of the error.
     fn goes_on_after(&self, ended: &PastOperation) -> bool {
         let ended_at = places(&ended.of);
-        // The branches beside the operation, by the way to each, with the first entry in it.
-        let mut branches: HashMap<Vec<u64>, u64> = HashMap::new();
-        for other in self.operations.values().flat_map(HashMap::values) {
-            let mut at = places(&other.of);
-            let level = (0..at.len()).find(|level| at.get(*level) != ended_at.get(*level));
-            if let Some(level) = level
-                && at.get(level) > ended_at.get(level)
-            {
-                at.truncate(level + 1);
-                let first = branches.entry(at).or_insert(other.first);
-                *first = other.first.min(*first);
-            }
-        }
-        branches.into_values().any(|first| first > ended.last)
+        let mut later = self.operations.values().flat_map(HashMap::values);
+        later.any(|other| other.first > ended.last && !ended.was_beside(&ended_at, &other.of))
     }
 
     /// The attempt at a step that is carried out at most once, of which nobody knows if it had its effect.
     pub(super) fn unknown(&self, of: &Operation) -> Option<u64> {
         let past = self.operations.get(&of.scope)?.get(&of.number)?;
         past.started.filter(|_| past.end.is_none())
+    }
+
+    /// The attempt at a step whose end a person has said.
+    pub(super) fn settled(&self, of: &Operation) -> Option<u64> {
+        let past = self.operations.get(&of.scope)?.get(&of.number)?;
+        past.is_settled.then_some(past.attempt)
     }
 
     /// Has a failed operation carried out again, as if no attempt had failed.
@@ -199,11 +214,4 @@ impl Past {
     pub(super) fn first_left(&self) -> Option<&Operation> {
         self.left().map(|past| &past.of).min_by_key(|of| (&of.scope, of.number))
     }
-}
-
-/// The numbers of an operation's scopes, from the outer one, and its own.
-fn places(of: &Operation) -> Vec<u64> {
-    let scopes = of.scope.split('/').filter_map(|scope| scope.split_once(':'));
-    let numbers = scopes.map(|(number, _)| number.parse().unwrap_or_default());
-    numbers.chain([of.number]).collect()
 }

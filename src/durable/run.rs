@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::Notify;
 
 use super::{
+    beside::{Under, UnderWay},
     environment::Environment,
     error::{Difference, Fatal},
     journal::Journal,
@@ -29,6 +30,7 @@ pub(super) struct Run {
     pub environment: Arc<dyn Environment>,
     pub seed: String,
     pub waits: Waits,
+    pub under_way: UnderWay,
     journal: Journal,
     past: Mutex<Past>,
     fatal: OnceLock<Fatal>,
@@ -63,14 +65,16 @@ pub(super) struct Asked {
     pub past: Option<PastOperation>,
     /// Times at which other claims began after runs that may have begun it.
     pub begun: Vec<DateTime<Utc>>,
+    /// Held until it ends.
+    pub under: Under,
 }
 
 impl Run {
     /// Begins a run under a claim.
     pub(super) fn new(environment: Arc<dyn Environment>, journal: Journal, past: Past) -> Self {
         let seed = past.seed.clone();
-        let (fatal, ends, waits) = Default::default();
-        Self { environment, seed, waits, journal, past: Mutex::new(past), fatal, ends }
+        let (fatal, ends, waits, under_way) = Default::default();
+        Self { environment, seed, waits, under_way, journal, past: Mutex::new(past), fatal, ends }
     }
 
     fn past(&self) -> MutexGuard<'_, Past> {
@@ -117,7 +121,10 @@ impl Run {
                 let (stored, asked) = (past.of, of);
                 self.end_by(Fatal::Differs(Difference::Other { stored, asked })).await
             }
-            past => Asked { of, past, begun },
+            past => {
+                let under = self.under_way.enter(&of);
+                Asked { of, past, begun, under }
+            }
         }
     }
 

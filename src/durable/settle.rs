@@ -5,11 +5,17 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::{error::OUTCOME_UNKNOWN, finite, journal::Journal, past::Past, step::cut};
+use super::{
+    error::{NON_DETERMINISTIC, OUTCOME_UNKNOWN},
+    finite,
+    journal::Journal,
+    past::Past,
+    step::cut,
+};
 use crate::{
     engine::wrong_code,
     models::{
-        CaseId, EntryKind, Failure, IncidentAbout, JournalEntry, JournalId, Operation,
+        CaseId, EntryKind, Failure, Incident, IncidentAbout, JournalEntry, JournalId, Operation,
         OperationEnd, WorkflowId,
     },
     petrel::{self, Change, Changed, Petrel},
@@ -48,15 +54,15 @@ impl Settlement {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SettleError {
-    /// The journal of the item has no step of which nobody knows.
+    /// The incident is not about a step of which nobody knows.
     #[error(
-        "in item {item} of case {case} there is no step of which nobody knows if it had its effect"
+        "incident {incident} of case {case} is not about a step of which nobody knows if it had its effect"
     )]
     NothingUnknown {
         /// The case.
         case: CaseId,
-        /// The item.
-        item: u64,
+        /// Number of the incident.
+        incident: u64,
     },
     /// Somebody else has settled it.
     #[error("{of} was settled otherwise at {at} by {}", .by.as_deref().unwrap_or("somebody"))]
@@ -103,7 +109,8 @@ impl Petrel {
     /// Settles the step of a durable item that is an incident, `OUTCOME_UNKNOWN`: says what became of it, and has the
     /// item tried again. Who says it, and the change's metadata, are in the journal and in the case's log.
     ///
-    /// The same again is taken, where the first answer was lost.
+    /// The same again is taken, where the first answer was lost. A result that the code then can't read is another
+    /// incident, `NON_DETERMINISTIC`, which is settled in the same way.
     ///
     /// # Errors
     ///
@@ -120,45 +127,43 @@ impl Petrel {
         // Nothing of it is stored if a part of it can't be.
         let (end, change) = (settlement.end()?, change.checked()?);
         let known = self.case(workflow, case).await?;
-        if let Some(expected) = change.expected_revision.filter(|of| *of != known.revision()) {
-            let (what, actual) = (format!("case {case}"), known.revision());
-            return Err(petrel::Error::Conflict { what, expected, actual }.into());
-        }
-        let about = known.incidents.iter().find(|open| open.number == incident);
-        let Some(IncidentAbout::Item(item)) = about.map(|open| &open.about) else {
+        let nothing = || SettleError::NothingUnknown { case: case.clone(), incident };
+        let item = match known.incidents.iter().find(|open| open.number == incident) {
             // What was settled before is answered by its firing id, or refused.
-            return Ok(self.retry_incident(workflow, case, incident, change).await?);
+            None => return Ok(self.retry_incident(workflow, case, incident, change).await?),
+            Some(Incident { about: IncidentAbout::Item(item), .. }) => *item,
+            Some(_) => return Err(nothing()),
         };
-        let (item, case) = (*item, case.clone());
         if known.items.iter().any(|of| of.number == item && of.running.is_some()) {
-            return Err(SettleError::Running { case, item });
+            return Err(SettleError::Running { case: case.clone(), item });
         }
+        self.must_be_triable(&known, incident, &change).await?;
         let of = JournalId { workflow: workflow.clone(), case: case.clone(), item };
         let store: Arc<dyn Journals> = self.storage().clone();
-        let Some((journal, entries)) = Journal::look(store, of).await? else {
-            return Err(SettleError::NothingUnknown { case, item });
-        };
-        match entries.last().map(|last| &last.entry) {
+        let (journal, entries) = Journal::look(store, of).await?.ok_or_else(nothing)?;
+        match entries.last().map(|last| last.entry.clone()) {
             // The incident is about the step at which the last run ended.
-            Some(JournalEntry { what: EntryKind::Failed { of: Some(of), failure }, .. })
-                if failure.code == OUTCOME_UNKNOWN =>
-            {
-                let of = of.clone();
-                let Some(attempt) = Past::of(entries).unknown(&of) else {
-                    return Err(SettleError::NothingUnknown { case, item });
+            Some(JournalEntry { what: EntryKind::Failed { of: Some(of), failure }, .. }) => {
+                let past = Past::of(entries);
+                let attempt = match failure.code.as_str() {
+                    OUTCOME_UNKNOWN => past.unknown(&of),
+                    // The code can't read what somebody has said.
+                    NON_DETERMINISTIC => past.settled(&of),
+                    _ => None,
                 };
+                let attempt = attempt.ok_or_else(nothing)?;
                 let (by, notes) = (change.by.clone(), change.metadata.clone());
-                let settled = EntryKind::Settled { of, attempt, end, by, notes };
+                let settled = EntryKind::Settled { of, attempt, end, incident, by, notes };
                 journal.append_here(settled, self.now()).await?;
             }
-            Some(JournalEntry { what: EntryKind::Settled { end: said, .. }, .. })
-                if *said == end => {}
+            Some(JournalEntry {
+                what: EntryKind::Settled { end: said, incident: of, .. }, ..
+            }) if of == incident && said == end => {}
             Some(JournalEntry { what: EntryKind::Settled { of, by, .. }, time, .. }) => {
-                let (of, by, at) = (of.clone(), by.clone(), *time);
-                return Err(SettleError::Settled { of, by, at });
+                return Err(SettleError::Settled { of, by, at: time });
             }
-            _ => return Err(SettleError::NothingUnknown { case, item }),
+            _ => return Err(nothing()),
         }
-        Ok(self.retry_incident(workflow, &case, incident, change).await?)
+        Ok(self.retry_incident(workflow, case, incident, change).await?)
     }
 }

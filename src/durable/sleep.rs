@@ -13,7 +13,7 @@ use super::{
 use crate::models::{EntryKind, Operation, OperationEnd, OperationKind, Times};
 
 /// The longest wait.
-const LONGEST: TimeDelta = TimeDelta::days(36_525);
+pub(super) const LONGEST: TimeDelta = TimeDelta::days(36_525);
 
 impl Context {
     /// Waits for some time, counted from the first run that comes here: another one waits for the rest. A wait of more
@@ -44,7 +44,7 @@ async fn sleep(
     (of, place): (Operation, String),
     until: impl FnOnce(DateTime<Utc>) -> Option<DateTime<Utc>>,
 ) {
-    let Asked { of, past, .. } = run.ask(of).await;
+    let Asked { of, past, under: _under, .. } = run.ask(of).await;
     run.go_on().await;
     let known = match past {
         Some(past) if past.end.is_some() => return,
@@ -70,5 +70,5 @@ async fn sleep(
     run.go_on().await;
     let times = Times { attempt: 1, lost: 0, since, place };
     let end = OperationEnd::Result(serde_json::Value::Null);
-    let _ = run.write(EntryKind::Ended { of, end, times }).await;
+    let _ = run.write(EntryKind::Ended { of, end, times, beside: Vec::new() }).await;
 }

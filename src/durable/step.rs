@@ -13,6 +13,7 @@ use super::{
     OperationError,
     error::{Difference, Fatal},
     run::{Asked, Run, TooLarge, in_step},
+    sleep::LONGEST,
 };
 use crate::{
     engine::Policy,
@@ -65,7 +66,8 @@ impl<'a, T: DeserializeOwned + Send + 'a> Step<'a, T> {
 
     /// Says how failed attempts are tried again: as those of an activity where it leaves something out (three attempts,
     /// a second, twice as long each time, at most a minute, full jitter); `lost` counts for nothing here. A policy
-    /// that a definition would be refused for is the error `RETRY_REFUSED`, and nothing is carried out.
+    /// that a definition would be refused for is the error `RETRY_REFUSED`, and nothing is carried out. A failure that says
+    /// to come again in more than 100 years is the last one.
     pub fn retry(mut self, retry: &Retry) -> Self {
         self.policy = Policy::of(retry).map_err(|problems| problems.to_string());
         self
@@ -94,7 +96,7 @@ impl<'a, T: DeserializeOwned + Send + 'a> Step<'a, T> {
 
     async fn carry_out(self) -> Result<T, OperationError> {
         let Self { run, of, place, mut attempt, policy, timeout, once, .. } = self;
-        let Asked { of, past, begun } = run.ask(of).await;
+        let Asked { of, past, begun, under: _under } = run.ask(of).await;
         let (mut failed, mut before, mut next) = (0, 0, None);
         if let Some(past) = past {
             match (past.end, past.started) {
@@ -134,12 +136,14 @@ impl<'a, T: DeserializeOwned + Send + 'a> Step<'a, T> {
                 Err(failure) => failure,
             };
             failed += 1;
-            if once == Once::Step || policy.is_final(&failure, failed) {
+            let now = run.environment.now();
+            // A later attempt than that is none.
+            let is_far = failure.not_before.is_some_and(|time| time - now > LONGEST);
+            if once == Once::Step || is_far || policy.is_final(&failure, failed) {
                 let end = store(&run, &of, OperationEnd::Error(failure), &times).await;
                 let end = end.unwrap_or_else(OperationEnd::Error);
                 return ended(&run, of, end, number).await;
             }
-            let now = run.environment.now();
             let delay = policy.delay(failed, &format!("{} {of} {failed}", run.seed));
             let due = failure.not_before.map_or(now + delay, |time| time.max(now));
             // Its words were cut to fit.
@@ -182,7 +186,11 @@ async fn store(
     end: OperationEnd,
     times: &Times,
 ) -> Result<OperationEnd, Failure> {
-    let entry = EntryKind::Ended { of: of.clone(), end: end.clone(), times: times.clone() };
+    let beside = match &end {
+        OperationEnd::Result(_) => Vec::new(),
+        OperationEnd::Error(_) => run.under_way.beside(of),
+    };
+    let entry = EntryKind::Ended { of: of.clone(), end: end.clone(), times: times.clone(), beside };
     match run.write(entry).await {
         Ok(()) => Ok(end),
         Err(TooLarge { size, limit }) => Err(Failure {

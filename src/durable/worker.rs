@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     Context,
     environment::{Attempted, Environment},
-    error::Fatal,
+    error::{Difference, Fatal},
     journal::Journal,
     past::Past,
     run::Run,
@@ -88,7 +88,9 @@ where
         Err(fatal) => {
             let failure = fatal.failure();
             // Whoever settles it has to know which step it was, of those that ran side by side.
-            if let Fatal::Unknown { of, .. } = fatal {
+            if let Fatal::Unknown { of, .. } | Fatal::Differs(Difference::Unreadable { of, .. }) =
+                fatal
+            {
                 let entry = EntryKind::Failed { of: Some(of.clone()), failure: failure.clone() };
                 run.end(entry).await.map_err(|fatal| WorkError::from(fatal.failure()))?;
             }

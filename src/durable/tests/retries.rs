@@ -93,6 +93,72 @@ async fn an_error_after_which_more_was_done_stays() {
     assert_eq!(world.effects(), ["undo"]);
 }
 
+/// What undoes has its place before what failed: in a scope that was made before, as a step that was made before, or in
+/// a scope that was used before.
+#[tokio::test]
+async fn what_was_undone_at_a_place_before_stays_undone() {
+    for way in 0..3 {
+        let world = World::default();
+        let handler = |fails: bool| {
+            move |ctx: Context, world: World| async move {
+                let stock = ctx.scope("stock");
+                let does = |of: &Context, name| world.step(of, name, |_| Ok(()));
+                let made_before = does(&ctx, "release");
+                if way == 2 {
+                    does(&stock, "reserve").await?;
+                }
+                let no = move || Err(WorkError::new("NO", "no").without_retry());
+                let charge = move |_: &World| if fails { no() } else { Ok(()) };
+                if let Err(error) = world.step(&ctx, "charge", charge).await {
+                    match way {
+                        0 => made_before.await?,
+                        _ => does(&stock, "release").await?,
+                    };
+                    return Err(error.into());
+                }
+                Ok(json!(does(&ctx, "send").await?))
+            }
+        };
+        assert_eq!(code(world.run(Crash::Never, handler(true)).await), "NO");
+        let done = world.effects();
+        assert_eq!(done.last().unwrap(), "release");
+        world.is_tried_again(true);
+        assert_eq!(code(world.run(Crash::Never, handler(false)).await), "NO", "way {way}");
+        assert_eq!(world.effects().len(), 0);
+    }
+}
+
+/// A branch whose first step had not ended when another one failed is no word about the error, wherever its place is.
+#[tokio::test]
+async fn branches_that_were_under_way_go_on_beside_one_that_is_tried_again() {
+    for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2]] {
+        let world = World::default();
+        let handler = |fails: bool| {
+            move |ctx: Context, world: World| async move {
+                let mut branches = Vec::new();
+                for place in order {
+                    let (scope, world) = (ctx.scope("branch"), world.clone());
+                    branches.push(async move {
+                        let no = move |_: &World| match fails && place == 1 {
+                            true => Err(WorkError::new("NO", "no").without_retry()),
+                            false => Ok(()),
+                        };
+                        world.step(&scope, ["a1", "b1", "c1"][place], no).await?;
+                        world.step(&scope, ["a2", "b2", "c2"][place], |_| Ok(())).await
+                    });
+                }
+                let all = futures::future::join_all(branches).await;
+                Ok(json!(all.into_iter().collect::<Result<Vec<_>, _>>()?))
+            }
+        };
+        assert_eq!(code(world.run(Crash::Never, handler(true)).await), "NO");
+        world.effects();
+        world.is_tried_again(true);
+        world.run(Crash::Never, handler(false)).await.unwrap().unwrap();
+        assert_eq!(world.effects(), ["b1", "b2"], "{order:?}");
+    }
+}
+
 /// An error of its own, which no operation had, comes again in each run.
 #[tokio::test]
 async fn an_error_of_its_own_code_is_made_again() {

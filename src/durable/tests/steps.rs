@@ -70,6 +70,21 @@ async fn attempts_that_failed_count_in_other_runs_and_waits_are_no_attempts() {
 }
 
 #[tokio::test]
+async fn a_failure_that_says_to_come_again_in_two_thousand_years_is_the_last_one() {
+    let world = World::that_lets_go();
+    let handler = |ctx: Context, world: World| async move {
+        let fails = || {
+            world.does("tried");
+            let never = "4026-01-01T00:00:00Z".parse().unwrap();
+            async move { Err::<i32, _>(WorkError::new("DOWN", "no").not_before(never)) }
+        };
+        Ok(json!(ctx.step("fails", fails).await?))
+    };
+    assert_eq!(code(world.run(Crash::Never, handler).await), "DOWN");
+    assert_eq!(world.effects(), ["tried"]);
+}
+
+#[tokio::test]
 async fn what_is_final_is_not_tried_again_and_a_named_time_is_waited_for() {
     let world = World::default();
     let refused = |ctx: Context, world: World| async move {

@@ -62,6 +62,10 @@ pub enum EntryKind {
         /// Its times.
         #[serde(flatten)]
         times: Times,
+        /// The operations beside it that were under way when it failed: at each level of scopes round it, from the outer
+        /// one, the first and the last number of each row of operations and scopes there.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        beside: Vec<Vec<[u64; 2]>>,
     },
     /// An attempt at a step failed, and there is another one.
     Tried {
@@ -125,6 +129,9 @@ pub enum EntryKind {
         /// Its end; absent if it had no effect, and is to be carried out.
         #[serde(flatten)]
         end: Option<OperationEnd>,
+        /// Number of the incident that it settles.
+        #[serde(default)]
+        incident: u64,
         /// Who says so.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<String>,
@@ -296,7 +303,8 @@ mod tests {
         let notes = json!({"why": "seen"}).as_object().unwrap().clone();
         let end = OperationEnd::Result(json!({"b": [1.0, -0.0, 1e-320], "a": u64::MAX}));
         let of = step();
-        let ended = entry(EntryKind::Ended { of: of.clone(), end, times: times.clone() });
+        let ended =
+            entry(EntryKind::Ended { of: of.clone(), end, times: times.clone(), beside: vec![] });
         let text = r#"{"format":1,"number":4,"claim":2,"time":"2026-01-01T00:00:01Z","recent":[1000000,1,69],"kind":"ended","scope":"2:load","op":3,"what":"step","name":"fetch","result":{"a":18446744073709551615,"b":[1.0,-0.0,1e-320]},"attempt":2,"lost":1,"since":"2026-01-01T00:00:00Z","place":"src/a.rs:7"}"#;
         assert_eq!(serde_json::to_string(&ended).unwrap(), text);
         let failure = Failure { code: "NO".to_owned(), ..Failure::default() };
@@ -304,11 +312,17 @@ mod tests {
         let next = "2026-01-01T00:01:00Z".parse().unwrap();
         for what in [
             ended.what,
-            EntryKind::Ended { of: of.clone(), end: error, times: times.clone() },
+            EntryKind::Ended {
+                of: of.clone(),
+                end: error,
+                times: times.clone(),
+                beside: vec![vec![[1, 1], [3, 9]], vec![]],
+            },
             EntryKind::Ended {
                 of: of.clone(),
                 end: OperationEnd::Result(Value::Null),
                 times: Times { lost: 0, ..times.clone() },
+                beside: Vec::new(),
             },
             EntryKind::Failed { of: Some(of.clone()), failure: failure.clone() },
             EntryKind::Failed { of: None, failure: failure.clone() },
@@ -321,10 +335,18 @@ mod tests {
                 of: of.clone(),
                 attempt: 1,
                 end: Some(OperationEnd::Result(Value::Null)),
+                incident: 2,
                 by: Some("ann".to_owned()),
                 notes: notes.clone(),
             },
-            EntryKind::Settled { of: of.clone(), attempt: 1, end: None, by: None, notes },
+            EntryKind::Settled {
+                of: of.clone(),
+                attempt: 1,
+                end: None,
+                incident: 2,
+                by: None,
+                notes,
+            },
             EntryKind::Started { of, attempt: 1 },
             EntryKind::Begun {
                 worker: "w".to_owned(),

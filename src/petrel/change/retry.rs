@@ -9,6 +9,7 @@ use crate::petrel::{
     change::decided::{Decide, Decided},
     change::operations::{must_be_open, record_of},
     change::repeat::Asked,
+    error::FirstUse,
     limits::must_be_storable,
 };
 use crate::{
@@ -77,6 +78,33 @@ impl Petrel {
             Decided::record(record.ok_or_else(|| not_open(case, incident))?)
         });
         self.commit(record_of(workflow, case, change, asked, decide)).await
+    }
+
+    /// Refuses what a retry of an open incident would refuse, before anything else is stored that belongs to it.
+    pub(crate) async fn must_be_triable(
+        &self,
+        case: &Case,
+        incident: u64,
+        change: &Change,
+    ) -> Result<()> {
+        must_be_open(case)?;
+        must_be_tried(case, incident)?;
+        if let Some(expected) = change.expected_revision.filter(|of| *of != case.revision()) {
+            let (what, actual) = (format!("case {}", case.id), case.revision());
+            return Err(Error::Conflict { what, expected, actual });
+        }
+        let Some(firing) = &change.firing else { return Ok(()) };
+        // Under it a retry of this incident would have ended it.
+        match self.inner.reader.find_id(case, &mut None, firing).await? {
+            None => Ok(()),
+            Some(record) => Err(Error::IdTaken {
+                kind: "firing",
+                id: firing.to_string(),
+                case: case.id.clone(),
+                what: "arguments",
+                first: Box::new(FirstUse::of(&record)),
+            }),
+        }
     }
 
     /// The cause of an open incident in words, from the record that it began with.

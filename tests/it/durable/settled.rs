@@ -8,8 +8,8 @@ use std::sync::{
 use serde_json::{Value, json};
 use stormpetrel::{
     durable::{Context, SettleError, Settlement},
-    models::{CaseStatus, EntryKind, Failure, Incident, LogSequence, Revision},
-    petrel::{Change, Petrel},
+    models::{CaseStatus, EntryKind, Failure, FiringId, Incident, LogSequence, Revision},
+    petrel::{Change, ExpectedVersion, NewCase, Petrel},
     testing::TestServer,
     worker::{WorkError, Worker, WorkerBuilder},
 };
@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 
 use super::{Effects, entries, is_gone, queue};
 use crate::{
-    support::{case, petrel_at, system, workflow},
+    support::{case, definition, petrel_at, system, workflow},
     work::{Running, begun, eventually, is_whole, kind, steps, until},
 };
 
@@ -246,17 +246,67 @@ async fn a_word_that_can_not_be_stored_is_refused_whole() {
     let deep = json!({ "deep": nested(500) }).as_object().unwrap().clone();
     let now = petrel.case(&w, &c).await.unwrap();
     let stale = LogSequence::new(1).map(Revision::from);
+    let word = || Settlement::Done(json!("too early"));
     for change in [
         Change { metadata: deep, ..Change::default() },
         Change { expected_revision: stale, ..Change::default() },
     ] {
-        let word = Settlement::NotDone;
-        petrel.settle_step(&w, &c, incident.number, word, change).await.unwrap_err();
+        petrel.settle_step(&w, &c, incident.number, word(), change).await.unwrap_err();
     }
-    assert_eq!(entries(&petrel, "c").await, before);
     assert_eq!(petrel.case(&w, &c).await.unwrap().sequence, now.sequence);
+    // The id of another change, and a case in which nothing goes on.
+    let used = || Change { firing: FiringId::new("used").ok(), ..Change::default() };
+    petrel.pause(&w, &c, used()).await.unwrap();
+    let paused = petrel.settle_step(&w, &c, incident.number, word(), Change::default()).await;
+    assert_eq!(paused.unwrap_err().code(), "WRONG_STATUS");
+    petrel.resume(&w, &c, Change::default()).await.unwrap();
+    let taken = petrel.settle_step(&w, &c, incident.number, word(), used()).await;
+    assert_eq!(taken.unwrap_err().code(), "CONFLICT");
+    assert_eq!(entries(&petrel, "c").await, before);
     settle(&petrel, &incident, Settlement::Done(json!("at last")), "ann").await.unwrap();
     assert_eq!(paid(&petrel).await, json!("at last"));
     running.stop().await;
     is_whole(&petrel).await;
+}
+
+/// A result that the code can't read is a word about the step, too, and somebody may say another one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_result_of_a_person_that_the_code_does_not_read_can_be_mended() {
+    let (server, petrel) = system().await;
+    let effects = Effects::default();
+    let (running, first) = unknown(&server, &petrel, &effects).await;
+    settle(&petrel, &first, Settlement::Done(json!({ "receipt": 17 })), "ann").await.unwrap();
+    let second = eventually("another incident", async || {
+        let now = petrel.case(&workflow("steps"), &case("c")).await.unwrap();
+        now.incidents.first().filter(|open| open.number > first.number).cloned()
+    })
+    .await;
+    let now = petrel.case(&workflow("steps"), &case("c")).await.unwrap();
+    let words = petrel.incident_explanation(&now, &second).await.unwrap();
+    assert!(words.contains("is not what the code reads"), "{words}");
+    settle(&petrel, &second, Settlement::Done(json!("17")), "ann").await.unwrap();
+    assert_eq!(paid(&petrel).await, json!("17"));
+    assert_eq!(*effects.lock().unwrap(), ["pay", "note"]);
+    running.stop().await;
+    is_whole(&petrel).await;
+}
+
+#[tokio::test]
+async fn an_incident_that_is_about_no_item_has_nothing_to_settle_and_stands() {
+    let (_server, petrel) = system().await;
+    let loops = |id: &str, from: &str, to: &str| json!({"id": id, "from_places": [from], "to_place": to, "auto": true});
+    let mut there = loops("there", "a", "b");
+    there["conditions"] = json!(["token.data.left > 0"]);
+    there["output"] = json!("{'left': token.data.left - 1}");
+    let net = definition(json!({
+        "id": "steps", "initial_place": "a", "max_cascade": 5, "places": [{"id": "a"}, {"id": "b"}],
+        "transitions": [there, loops("back", "b", "a")],
+    }));
+    petrel.create_workflow(net.clone(), ExpectedVersion::Any).await.unwrap();
+    let new = NewCase { case: Some(case("c")), data: json!({"left": 100}), ..NewCase::of(net.id) };
+    let before = petrel.create_case(new).await.unwrap().case;
+    let refused = settle(&petrel, &before.incidents[0], Settlement::NotDone, "ann").await;
+    assert_eq!(refused.unwrap_err().code(), "NOTHING_UNKNOWN");
+    let now = petrel.case(&workflow("steps"), &case("c")).await.unwrap();
+    assert_eq!((now.sequence, &now.incidents), (before.sequence, &before.incidents));
 }

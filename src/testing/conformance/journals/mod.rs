@@ -125,10 +125,11 @@ pub async fn entries_of_every_kind_come_back_as_they_were_written(journals: &Jou
         of: step("s"),
         end: OperationEnd::Result(value),
         times: times(),
+        beside: Vec::new(),
     }));
     let failure = Failure { code: "NO".to_owned(), is_final: true, ..Failure::default() };
     let (end, of_step) = (OperationEnd::Error(failure.clone()), step("Ü"));
-    whats.push(EntryKind::Ended { of: of_step.clone(), end, times: times() });
+    whats.push(EntryKind::Ended { of: of_step.clone(), end, times: times(), beside: Vec::new() });
     let next = DateTime::UNIX_EPOCH;
     whats.push(EntryKind::Tried { of: of_step.clone(), failure, times: times(), next });
     whats.push(EntryKind::Started { of: of_step, attempt: 7 });
@@ -224,7 +225,7 @@ pub async fn an_entry_that_is_too_large_is_refused_with_its_size_and_not_stored(
     let of = journal("journals-large", 1);
     let with = |length: usize| {
         let end = OperationEnd::Result(json!("x".repeat(length)));
-        entry(1, EntryKind::Ended { of: step("s"), end, times: times() })
+        entry(1, EntryKind::Ended { of: step("s"), end, times: times(), beside: Vec::new() })
     };
     match journals.write_entry(&of, &with(64 * 1024 * 1024), None).await {
         Err(StorageError::TooLarge { size, limit, .. }) => assert!(size > limit),
