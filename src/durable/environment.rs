@@ -21,6 +21,9 @@ pub(super) trait Environment: Debug + Send + Sync {
     /// Notes that the run ends, and that another one is to go on; not before a time, if there is one.
     fn give_back(&self, until: Option<DateTime<Utc>>);
 
+    /// Notes that the journal has the failure of the handler: it counts, whatever tells the attempt to stop now.
+    fn fails(&self);
+
     /// Returns true if nothing is to begin that another run can begin.
     fn is_paused(&self) -> bool;
 
@@ -56,6 +59,10 @@ impl Environment for Attempted {
 
     fn give_back(&self, until: Option<DateTime<Utc>>) {
         self.attempt.give_back(until);
+    }
+
+    fn fails(&self) {
+        self.attempt.fails();
     }
 
     fn is_paused(&self) -> bool {

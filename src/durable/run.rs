@@ -205,6 +205,8 @@ impl Run {
             return Err(Fatal::Stopped);
         }
         let (of, failure) = (error.operation().cloned(), cut(error.failure().clone()));
+        // It is on its way from here on, and may be stored whatever is heard of it.
+        self.environment.fails();
         self.end(EntryKind::Failed { of, failure }).await
     }
 

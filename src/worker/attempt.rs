@@ -66,6 +66,7 @@ struct Inner {
     reason: OnceLock<StopReason>,
     progress: Mutex<Option<Option<BeatSequence>>>,
     given_back: OnceLock<Option<DateTime<Utc>>>,
+    has_failed: AtomicBool,
     is_paused: AtomicBool,
     shutdown: CancellationToken,
 }
@@ -79,7 +80,7 @@ impl Attempt {
     ) -> Self {
         let (claim, number) = (item.claim, item.attempt);
         let is_first = item.failed + item.lost == 0;
-        let (stop, reason, progress, given_back, is_paused) = Default::default();
+        let (stop, reason, progress, given_back, has_failed, is_paused) = Default::default();
         let inner = Inner {
             petrel,
             worker,
@@ -93,6 +94,7 @@ impl Attempt {
             reason,
             progress,
             given_back,
+            has_failed,
             is_paused,
             shutdown,
         };
@@ -164,6 +166,15 @@ impl Attempt {
     /// The time at which it is to go on, if it said so.
     pub(super) fn given_back(&self) -> Option<Option<DateTime<Utc>>> {
         self.inner.given_back.get().copied()
+    }
+
+    /// Says that its failure is stored elsewhere already, so it counts, also if the worker shuts down now.
+    pub(crate) fn fails(&self) {
+        self.inner.has_failed.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.inner.has_failed.load(Ordering::Relaxed)
     }
 
     /// Returns true if nothing of it is to begin that can begin later as well: its case is paused, or its worker shuts

@@ -224,7 +224,7 @@ async fn execute(
             (Some(reason), ended)
         }
     };
-    let end = match (end_of(reason, ended, activity.timeout), attempt.given_back()) {
+    let end = match (end_of(reason, ended, &attempt, activity.timeout), attempt.given_back()) {
         (Some(End::Failed(_) | End::Released(_)), Some(until)) => Some(End::Released(until)),
         (end, _) => end,
     };
@@ -268,6 +268,7 @@ fn seen(
 fn end_of(
     reason: Option<StopReason>,
     ended: Option<Ended>,
+    attempt: &Attempt,
     limit: Option<Duration>,
 ) -> Option<End> {
     let end = ended.map(|ended| match ended {
@@ -283,6 +284,8 @@ fn end_of(
         (None, end) => end,
         (Some(StopReason::Cancelled | StopReason::Withdrawn | StopReason::Lost), _) => None,
         (Some(_), Some(End::Done(done))) => Some(End::Done(done)),
+        // Where nobody knows if that is stored, it is a lost attempt.
+        (Some(StopReason::Draining), end) if attempt.has_failed() => end,
         // A failure is that it was told to stop.
         (Some(StopReason::Draining), _) => Some(End::Released(None)),
         (Some(_), _) => Some(End::Failed(timed_out(limit))),

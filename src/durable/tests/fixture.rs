@@ -87,6 +87,8 @@ impl Environment for World {
         *self.given_back.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
     }
 
+    fn fails(&self) {}
+
     fn is_paused(&self) -> bool {
         self.is_paused.load(Ordering::Relaxed)
     }

@@ -1,8 +1,11 @@
 //! Durable handlers whose cases are paused, tried again by somebody, or whose workers shut down.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use serde_json::{Value, json};
@@ -10,13 +13,15 @@ use stormpetrel::{
     durable::Context,
     models::{CaseStatus, RecordKind, Retry},
     petrel::Petrel,
-    worker::{WorkError, Worker, WorkerBuilder},
+    testing::FaultProxy,
+    worker::{QueueOptions, WorkError, Worker, WorkerBuilder},
 };
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use super::{Effects, ended, entries, queue};
 use crate::{
-    support::{case, system, workflow},
+    support::{case, petrel_at, system, workflow},
     work::{Running, begun, eventually, is_whole, kind, steps, until},
 };
 
@@ -213,5 +218,58 @@ async fn workers_that_are_lost_at_the_same_step_are_an_incident_in_the_end() {
     .await;
     assert_eq!(incident.code, stormpetrel::models::IncidentCode::WorkLost);
     running.stop().await;
+    is_whole(&petrel).await;
+}
+
+/// The worker shuts down, and its grace is over, while the journal's word about the failure is on its way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failure_at_the_end_of_a_grace_is_not_tried_again_without_a_word() {
+    let (server, petrel) = system().await;
+    let upstream = server.url().trim_start_matches("nats://").parse().unwrap();
+    let proxy = Arc::new(FaultProxy::start(upstream).await);
+    let (effects, told) = (Effects::default(), Arc::<Notify>::default());
+    let make = |petrel: &Petrel, cut: Option<Arc<FaultProxy>>| {
+        let (effects, told) = (Arc::clone(&effects), Arc::clone(&told));
+        let run = move |ctx: Context, _: Value| {
+            let (effects, told, cut) = (Arc::clone(&effects), Arc::clone(&told), cut.clone());
+            async move {
+                let charge = || {
+                    effects.lock().unwrap().push("charge".to_owned());
+                    async { Err::<(), _>(WorkError::new("NO", "no").without_retry()) }
+                };
+                let done = ctx.step("charge", charge).await;
+                if let Some(cut) = cut {
+                    cut.hold();
+                    told.notify_one();
+                }
+                done?;
+                Ok(json!({}))
+            }
+        };
+        let options = QueueOptions { ack_wait: Some(Duration::from_secs(20)), ..queue() };
+        let worker = Worker::builder(petrel.clone()).queue(options);
+        worker.grace(Duration::from_millis(300)).durable(kind("step0"), run)
+    };
+    let behind = petrel_at(proxy.url()).await;
+    let worker = make(&behind, Some(Arc::clone(&proxy))).build().unwrap();
+    let ends = CancellationToken::new();
+    let draining = tokio::spawn({
+        let ends = ends.clone();
+        async move { worker.run(ends).await }
+    });
+    begun(&petrel, &steps(1, json!({})), "c").await;
+    told.notified().await;
+    ends.cancel();
+    // The grace is over, and the handler's time to end is not.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    proxy.release();
+    draining.await.unwrap().ok();
+    let running = Running::start(&petrel, make(&petrel, None));
+    eventually("an incident", async || {
+        petrel.case(&workflow("steps"), &case("c")).await.unwrap().incidents.first().cloned()
+    })
+    .await;
+    running.stop().await;
+    assert_eq!(*effects.lock().unwrap(), ["charge"]);
     is_whole(&petrel).await;
 }
