@@ -160,7 +160,7 @@ fn log_of_items(net: &Net) -> Vec<Stored<Record>> {
     };
     let record = engine::add_token(net, &case, seed(), &act(2), bounds).unwrap();
     append(&mut case, record);
-    let begin = engine::Begin { item: 1, over: None, got_on: false, lease: None };
+    let begin = engine::Begin { item: 1, over: None, got_on: false, answered: false, lease: None };
     let begun = engine::begin(net, &case, begin, &act(3), bounds).unwrap();
     append(&mut case, begun.record);
     let claim = engine::Claim { item: 1, number: Some(1) };

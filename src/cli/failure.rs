@@ -10,7 +10,7 @@ use crate::bench::peers::PostgresError;
 use crate::{
     bench::{LoadError, PeerError},
     config::ConfigError,
-    durable::SettleError,
+    durable::{AnswerError, SettleError},
     local_server::LocalServerError,
     models::without_logins,
     petrel,
@@ -176,6 +176,15 @@ fn indented(message: &str) -> String {
         text.push_str(line);
     }
     text
+}
+
+impl From<AnswerError> for Failure {
+    fn from(error: AnswerError) -> Self {
+        match error {
+            AnswerError::Petrel(error) => error.into(),
+            error => Self::new(error.code(), error.to_string(), Exit::Failed),
+        }
+    }
 }
 
 impl From<SettleError> for Failure {

@@ -4,6 +4,7 @@ mod analyse;
 mod answer;
 mod arguments;
 mod audit;
+mod awakeable;
 mod bar;
 mod bench;
 mod case;
@@ -103,6 +104,8 @@ enum Command {
     #[command(subcommand)]
     Incident(incident::Incident),
     #[command(subcommand)]
+    Awakeable(awakeable::Awakeable),
+    #[command(subcommand)]
     Work(work::Work),
     #[command(subcommand)]
     Queue(queue::Queue),
@@ -190,6 +193,7 @@ impl Command {
             Self::Workflow(command) => command.run(config).await,
             Self::Case(command) => command.run(config).await,
             Self::Incident(command) => command.run(config).await,
+            Self::Awakeable(command) => command.run(config).await,
             Self::Work(command) => command.run(config).await,
             Self::Queue(command) => command.run(config).await,
             Self::Worker(command) => command.run(config).await,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use super::{answer::Answer, table::Table};
@@ -277,13 +277,21 @@ fn work_event(record: &Record, work: &Work) -> String {
     let item = record.items.iter().find(|item| item.number == work.item);
     if let Some(wait) = item.and_then(|item| item.wait.as_ref()) {
         let way = if work.failure.is_some() { "again" } else { "goes on" };
-        let _ = write!(text, "; {way} at {}", time(wait.until));
+        match wait.answers {
+            true => text.push_str("; goes on when it has an answer from outside"),
+            false => {
+                let _ = write!(text, "; {way} at {}", time(wait.until));
+            }
+        }
     }
     if let Some(next) = &work.next {
         let _ = write!(text, "; begun {} (item {}, handed over)", next.transition, next.item);
     }
     text
 }
+
+/// A wait that has no end for people.
+const FAR: TimeDelta = TimeDelta::days(50 * 365);
 
 /// State of an open work item in words.
 pub(super) fn item_state(item: &Item, incidents: &[Incident]) -> String {
@@ -300,6 +308,12 @@ pub(super) fn item_state(item: &Item, incidents: &[Incident]) -> String {
     }
     match &item.wait {
         Some(wait) if item.failed > 0 => format!("tried again at {}", time(wait.until)),
+        Some(wait) if wait.answers && wait.until - item.since > FAR => {
+            "waits for an answer from outside".to_owned()
+        }
+        Some(wait) if wait.answers => {
+            format!("waits for an answer from outside, or {}", time(wait.until))
+        }
         Some(wait) => format!("goes on at {}", time(wait.until)),
         None => "waits for a worker".to_owned(),
     }

@@ -5,7 +5,7 @@ use std::{fmt::Debug, sync::Arc};
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::{models::Clock, worker::Attempt};
+use crate::{engine::PutOff, models::Clock, worker::Attempt};
 
 /// A clock that can be waited for, and a word to stop.
 #[async_trait]
@@ -18,8 +18,11 @@ pub(super) trait Environment: Debug + Send + Sync {
     /// Longest wait for which a run of which nothing else goes on keeps its worker.
     fn keeps_worker_for(&self) -> TimeDelta;
 
-    /// Notes that the run ends, and that another one is to go on; not before a time, if there is one.
-    fn give_back(&self, until: Option<DateTime<Utc>>);
+    /// Notes that the run ends, and that another one is to go on; after a wait, if there is one.
+    fn give_back(&self, put_off: Option<PutOff>);
+
+    /// Waits until something may have happened to the item.
+    async fn news(&self);
 
     /// Notes that the journal has the failure of the handler: it counts, whatever tells the attempt to stop now.
     fn fails(&self);
@@ -57,8 +60,12 @@ impl Environment for Attempted {
         KEEPS_WORKER_FOR
     }
 
-    fn give_back(&self, until: Option<DateTime<Utc>>) {
-        self.attempt.give_back(until);
+    fn give_back(&self, put_off: Option<PutOff>) {
+        self.attempt.give_back(put_off);
+    }
+
+    async fn news(&self) {
+        self.attempt.news().await;
     }
 
     fn fails(&self) {

@@ -25,6 +25,8 @@ pub(super) struct Journal {
     claim: u64,
     /// Held while an entry is on its way: entries stand in the order in which they were written.
     end: Mutex<JournalEnd>,
+    /// Entries that others wrote meanwhile, and nobody has asked for.
+    heard: std::sync::Mutex<Vec<StoredEntry>>,
 }
 
 impl Journal {
@@ -42,7 +44,8 @@ impl Journal {
             Some(last) if last.entry.claim > claim => return Err(Fatal::LeaseLost),
             Some(last) => JournalEnd::at(last),
         };
-        let journal = Self { store, of, claim, end: Mutex::new(end) };
+        let (end, heard) = (Mutex::new(end), Default::default());
+        let journal = Self { store, of, claim, end, heard };
         let (seed, input) = match last {
             None => (Some(format!("{:032x}", rand::random::<u128>())), Some(input)),
             Some(_) => (None, None),
@@ -63,7 +66,7 @@ impl Journal {
     ) -> Result<Option<(Self, Vec<StoredEntry>)>> {
         let Some(last) = store.last_entry(&of).await? else { return Ok(None) };
         let (claim, end) = (last.entry.claim, Mutex::new(JournalEnd::at(&last)));
-        let journal = Self { store, of, claim, end };
+        let journal = Self { store, of, claim, end, heard: Default::default() };
         let entries = journal.read().await?;
         Ok(Some((journal, entries)))
     }
@@ -78,46 +81,102 @@ impl Journal {
         Ok(())
     }
 
+    /// The item whose journal it is.
+    pub(super) fn item(&self) -> &JournalId {
+        &self.of
+    }
+
     fn entry(&self, what: EntryKind, time: DateTime<Utc>) -> JournalEntry {
         let (format, claim) = (JOURNAL_FORMAT, self.claim);
         let (number, recent, pages) = Default::default();
         JournalEntry { format, number, claim, time, recent, pages, what }
     }
 
-    /// Writes an entry. Another one that was written under an earlier claim meanwhile stands before it.
+    /// Writes an entry. Another one that was written by somebody else meanwhile stands before it.
     pub(super) async fn append(
         &self,
         what: EntryKind,
         time: DateTime<Utc>,
     ) -> std::result::Result<(), Fatal> {
-        let (claim, entry) = (self.claim, self.entry(what, time));
+        self.append_if(what, time, |_| true).await.map(drop)
+    }
+
+    /// The same, if `goes_on` after what others wrote before it. Returns false if not.
+    pub(super) async fn append_if(
+        &self,
+        what: EntryKind,
+        time: DateTime<Utc>,
+        goes_on: impl Fn(&[StoredEntry]) -> bool,
+    ) -> std::result::Result<bool, Fatal> {
+        let entry = self.entry(what, time);
         let mut end = self.end.lock().await;
         loop {
             let next = self.next(&mut end, &entry).await.map_err(Fatal::Journal)?;
             match self.store.write_entry(&self.of, &next, end.sequence).await {
                 Ok(sequence) => {
                     end.moved_to(&next, sequence);
-                    return Ok(());
+                    return Ok(true);
                 }
                 Err(StorageError::LostRace { .. }) => {}
                 Err(error) if error.retryable() => tokio::time::sleep(AGAIN).await,
                 Err(error) => return Err(Fatal::Journal(error)),
             }
-            // It may be stored all the same, and somebody else's after it.
-            let last = again(|| self.store.last_entry(&self.of)).await.map_err(Fatal::Journal)?;
-            match last {
-                Some(last) if last.entry.claim > claim => return Err(Fatal::LeaseLost),
-                Some(last) if last.entry == next => {
-                    end.moved_to(&next, last.sequence);
-                    return Ok(());
-                }
-                Some(last) if Some(last.sequence) != end.sequence => *end = JournalEnd::at(&last),
-                None if end.sequence.is_some() => {
-                    return Err(Fatal::Journal(self.broken("the log has gone back before it")));
-                }
-                Some(_) | None => {}
+            // It may be stored all the same, and somebody else's before or after it.
+            let mut others = self.others(&mut end).await?;
+            let own = others.iter().position(|other| other.entry == next);
+            own.map(|own| others.remove(own));
+            let goes_on = own.is_some() || goes_on(&others);
+            self.heard().extend(others);
+            match (own, goes_on) {
+                (Some(_), _) => return Ok(true),
+                (None, false) => return Ok(false),
+                (None, true) => {}
             }
         }
+    }
+
+    /// Looks if others have written something.
+    pub(super) async fn look_on(&self) -> std::result::Result<(), Fatal> {
+        let mut end = self.end.lock().await;
+        let others = self.others(&mut end).await?;
+        self.heard().extend(others);
+        Ok(())
+    }
+
+    /// Takes the entries that others wrote since they were last taken.
+    pub(super) fn take_heard(&self) -> Vec<StoredEntry> {
+        std::mem::take(&mut self.heard())
+    }
+
+    fn heard(&self) -> std::sync::MutexGuard<'_, Vec<StoredEntry>> {
+        // Nothing panics between the parts of one change, so it is whole.
+        self.heard.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// The entries after an end, which moves on to the last one.
+    async fn others(&self, end: &mut JournalEnd) -> std::result::Result<Vec<StoredEntry>, Fatal> {
+        let last = again(|| self.store.last_entry(&self.of)).await.map_err(Fatal::Journal)?;
+        let last = match last {
+            Some(last) if last.entry.claim > self.claim => return Err(Fatal::LeaseLost),
+            Some(last) if Some(last.sequence) == end.sequence => return Ok(Vec::new()),
+            Some(last) if last.entry.number > end.number => last,
+            None if end.sequence.is_none() => return Ok(Vec::new()),
+            _ => return Err(Fatal::Journal(self.broken("the log has gone back before it"))),
+        };
+        let now = JournalEnd::at(&last);
+        let new = |all: &[LogSequence]| {
+            let after = all.iter().copied().filter(|at| Some(*at) > end.sequence);
+            after.collect::<Vec<_>>()
+        };
+        let wanted = last.entry.number - end.number;
+        let mut recent = new(now.recent());
+        if (recent.len() as u64) < wanted {
+            let all = again(|| self.sequences(now.clone())).await.map_err(Fatal::Journal)?;
+            recent = new(&all);
+        }
+        let others = again(|| self.store.entries_at(&self.of, &recent)).await;
+        *end = now;
+        others.map_err(Fatal::Journal)
     }
 
     /// An entry as the next one of the journal.
@@ -136,7 +195,13 @@ impl Journal {
 
     /// Reads all entries, in three rounds.
     async fn read(&self) -> Result<Vec<StoredEntry>> {
-        let mut end = self.end.lock().await.clone();
+        let end = self.end.lock().await.clone();
+        let all = self.sequences(end).await?;
+        self.store.entries_at(&self.of, &all).await
+    }
+
+    /// The sequences of all entries up to an end.
+    async fn sequences(&self, mut end: JournalEnd) -> Result<Vec<LogSequence>> {
         if let Some(page) = end.unread_page() {
             for page in self.store.entries_at(&self.of, &[page]).await? {
                 end.read_page(&page.entry);
@@ -146,7 +211,7 @@ impl Journal {
         let of_pages = pages.iter().flat_map(|page| &page.entry.recent);
         let mut all: Vec<LogSequence> = of_pages.chain(end.recent()).copied().collect();
         all.dedup();
-        self.store.entries_at(&self.of, &all).await
+        Ok(all)
     }
 
     fn broken(&self, reason: &str) -> StorageError {

@@ -5,6 +5,9 @@
 //! from there. So the code between its steps has to do the same each time that it gets the same results: what differs
 //! from run to run (the time, chance) comes from the context as well.
 
+mod answer;
+mod answer_id;
+mod awakeable;
 mod beside;
 mod context;
 mod environment;
@@ -22,6 +25,8 @@ mod tests;
 mod waits;
 mod worker;
 
+pub use answer::{AnswerError, Answered};
+pub use awakeable::Awakeable;
 pub use context::Context;
 pub use random::Seeded;
 pub use settle::{SettleError, Settlement};

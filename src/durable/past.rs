@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::beside::places;
-use crate::models::{EntryKind, Operation, OperationEnd, StoredEntry, Times};
+use crate::models::{EntryKind, JournalEntry, Operation, OperationEnd, StoredEntry, Times};
 
 /// The past, by the scope and the number of each operation.
 #[derive(Debug, Default)]
@@ -42,8 +42,10 @@ pub(super) struct PastOperation {
     pub started: Option<u64>,
     /// The time that it waits for.
     pub until: Option<DateTime<Utc>>,
-    /// True if a person said how it ended.
+    /// True if somebody outside said how it ended.
     is_settled: bool,
+    /// True if it is an answer that nobody may have seen.
+    is_answer: bool,
     /// What was under way beside it when it failed.
     beside: Vec<Vec<[u64; 2]>>,
     /// Number of its first entry.
@@ -53,8 +55,11 @@ pub(super) struct PastOperation {
 }
 
 impl PastOperation {
-    /// Returns true if it waited for a time, and that had not come: nobody saw anything of it.
+    /// Returns true if it waited for what had not come, or nobody may have seen it.
     fn only_waits(&self) -> bool {
+        if self.is_answer {
+            return true;
+        }
         let has_begun = self.end.is_some() || self.started.is_some() || self.attempt > 0;
         self.until.is_some() && !has_begun
     }
@@ -76,47 +81,71 @@ impl Past {
     /// The past that entries tell, which are in their order.
     pub(super) fn of(entries: Vec<StoredEntry>) -> Self {
         let mut past = Self::default();
-        for StoredEntry { entry, .. } in entries {
-            let number = entry.number;
-            match entry.what {
-                EntryKind::Begun { seed, input, .. } => {
-                    match entry.number {
-                        // Nothing was begun before the first one.
-                        1 => (past.seed, past.input) = (seed.unwrap_or_default(), input),
-                        _ if std::mem::take(&mut past.is_parked) => {}
-                        _ => past.begun.push(entry.time),
-                    }
-                }
-                EntryKind::Parked { .. } => past.is_parked = true,
-                EntryKind::Waits { of, until } => past.operation(of, number).until = Some(until),
-                EntryKind::Ended { of, end, times, beside } => {
-                    let operation = past.operation(of, number);
-                    operation.beside = beside;
-                    (operation.attempt, operation.started) = (times.attempt, None);
-                    operation.end = Some((end, times));
-                }
-                EntryKind::Tried { of, times, next, .. } => {
-                    let operation = past.operation(of, number);
-                    operation.failed += 1;
-                    operation.attempt = times.attempt;
-                    (operation.next, operation.started) = (Some(next), None);
-                }
-                EntryKind::Failed { of, .. } => past.failed = of,
-                EntryKind::Retried { of } => past.forget_failure(&of),
-                EntryKind::Settled { of, attempt, end, .. } => {
-                    let operation = past.operation(of, number);
-                    (operation.started, operation.attempt) = (None, attempt);
-                    let (lost, since, place) = (0, entry.time, String::new());
-                    operation.end = end.map(|end| (end, Times { attempt, lost, since, place }));
-                    operation.is_settled = operation.end.is_some();
-                }
-                EntryKind::Started { of, attempt } => {
-                    past.operation(of, number).started = Some(attempt);
-                }
-                EntryKind::Unknown => {}
-            }
-        }
+        entries.into_iter().for_each(|stored| past.hear(stored.entry));
         past
+    }
+
+    /// Takes the next entry.
+    pub(super) fn hear(&mut self, entry: JournalEntry) {
+        let (past, number, time) = (self, entry.number, entry.time);
+        match entry.what {
+            EntryKind::Begun { seed, input, .. } => {
+                match number {
+                    // Nothing was begun before the first one.
+                    1 => (past.seed, past.input) = (seed.unwrap_or_default(), input),
+                    _ if std::mem::take(&mut past.is_parked) => {}
+                    _ => past.begun.push(time),
+                }
+            }
+            EntryKind::Parked { .. } => past.is_parked = true,
+            EntryKind::Waits { of, until } => past.operation(of, number).until = Some(until),
+            EntryKind::Ended { of, end, times, beside } => {
+                let operation = past.operation(of, number);
+                operation.beside = beside;
+                (operation.attempt, operation.started) = (times.attempt, None);
+                operation.end = Some((end, times));
+            }
+            EntryKind::Tried { of, times, next, .. } => {
+                let operation = past.operation(of, number);
+                operation.failed += 1;
+                operation.attempt = times.attempt;
+                (operation.next, operation.started) = (Some(next), None);
+            }
+            EntryKind::Failed { of, .. } => past.failed = of,
+            EntryKind::Retried { of } => past.forget_failure(&of),
+            EntryKind::Settled { of, attempt, end, .. } => {
+                let operation = past.operation(of, number);
+                (operation.started, operation.attempt) = (None, attempt);
+                let (lost, since, place) = (0, time, String::new());
+                operation.end = end.map(|end| (end, Times { attempt, lost, since, place }));
+                operation.is_settled = operation.end.is_some();
+            }
+            EntryKind::Started { of, attempt } => {
+                past.operation(of, number).started = Some(attempt);
+            }
+            EntryKind::Awaits { of, until } => past.operation(of, number).until = Some(until),
+            EntryKind::Resolved { of, end, .. } => past.answer(of, end, (number, time)),
+            EntryKind::Unknown => {}
+        }
+    }
+
+    /// Takes an answer from outside. It is no sign of the runs before.
+    fn answer(&mut self, of: Operation, end: OperationEnd, (number, since): (u64, DateTime<Utc>)) {
+        let before = (std::mem::take(&mut self.begun), self.is_parked, self.failed.take());
+        let operation = self.operation(of, number);
+        if operation.end.is_none() {
+            let (attempt, lost, place) = (1, 0, String::new());
+            operation.end = Some((end, Times { attempt, lost, since, place }));
+            operation.is_settled = true;
+            operation.is_answer = true;
+        }
+        (self.begun, self.is_parked, self.failed) = before;
+    }
+
+    /// Takes the end of an operation that waits, if its answer has come.
+    pub(super) fn take_answer(&mut self, of: &Operation) -> Option<PastOperation> {
+        let answer = self.operations.get(&of.scope)?.get(&of.number)?;
+        answer.is_answer.then(|| self.take(of)).flatten()
     }
 
     /// The operation that the entry of a number is about.
@@ -141,6 +170,7 @@ impl Past {
             started: None,
             until: None,
             is_settled: false,
+            is_answer: false,
             beside: Vec::new(),
             first: entry,
             last: entry,
@@ -171,7 +201,7 @@ impl Past {
         past.started.filter(|_| past.end.is_none())
     }
 
-    /// The attempt at a step whose end a person has said.
+    /// The attempt at an operation whose end somebody outside has said.
     pub(super) fn settled(&self, of: &Operation) -> Option<u64> {
         let past = self.operations.get(&of.scope)?.get(&of.number)?;
         past.is_settled.then_some(past.attempt)
@@ -181,7 +211,8 @@ impl Past {
     pub(super) fn forget_failure(&mut self, of: &Operation) {
         let operation = self.operation(of.clone(), 0);
         (operation.end, operation.failed, operation.next) = (None, 0, None);
-        operation.started = None;
+        (operation.started, operation.until) = (None, None);
+        (operation.is_settled, operation.is_answer) = (false, false);
     }
 
     /// Those that were not taken. A wait that had not come to its end may be left out.

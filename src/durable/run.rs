@@ -2,7 +2,9 @@
 //! more of it may be carried out.
 
 use std::{
+    convert::Infallible,
     future,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
@@ -19,7 +21,7 @@ use super::{
     waits::{Idle, Up, UpToIdle, Waits},
 };
 use crate::{
-    models::{EntryKind, Operation},
+    models::{EntryKind, JournalId, Operation, StoredEntry},
     storage::StorageError,
     worker::WorkError,
 };
@@ -35,6 +37,7 @@ pub(super) struct Run {
     past: Mutex<Past>,
     fatal: OnceLock<Fatal>,
     ends: Notify,
+    heard: Notify,
 }
 
 tokio::task_local! {
@@ -73,8 +76,18 @@ impl Run {
     /// Begins a run under a claim.
     pub(super) fn new(environment: Arc<dyn Environment>, journal: Journal, past: Past) -> Self {
         let seed = past.seed.clone();
-        let (fatal, ends, waits, under_way) = Default::default();
-        Self { environment, seed, waits, under_way, journal, past: Mutex::new(past), fatal, ends }
+        let (fatal, ends, heard, waits, under_way) = Default::default();
+        Self {
+            environment,
+            seed,
+            waits,
+            under_way,
+            journal,
+            past: Mutex::new(past),
+            fatal,
+            ends,
+            heard,
+        }
     }
 
     fn past(&self) -> MutexGuard<'_, Past> {
@@ -100,6 +113,11 @@ impl Run {
         if is_paused || self.fatal.get().is_some() {
             future::pending().await
         }
+    }
+
+    /// The item that is carried out.
+    pub(super) fn item(&self) -> &JournalId {
+        self.journal.item()
     }
 
     /// Looks for an operation in the past.
@@ -149,7 +167,9 @@ impl Run {
         }
         let _busy = self.waits.busy();
         let of_operation = what.operation().is_some();
-        match self.journal.append(what, self.environment.now()).await {
+        let written = self.journal.append(what, self.environment.now()).await;
+        self.hear();
+        match written {
             Ok(()) => {
                 if of_operation {
                     // What is asked for from now on was begun by no run before.
@@ -161,6 +181,72 @@ impl Run {
                 Err(TooLarge { size, limit })
             }
             Err(fatal) => self.end_by(fatal).await,
+        }
+    }
+
+    /// Writes the end of an operation that waits for an answer, unless that has come before. Returns true if it was
+    /// written.
+    pub(super) async fn write_unless_answered(&self, of: &Operation, what: EntryKind) -> bool {
+        if self.fatal.get().is_some() {
+            return future::pending().await;
+        }
+        let _busy = self.waits.busy();
+        let is_other = |stored: &StoredEntry| !matches!(&stored.entry.what, EntryKind::Resolved { of: answered, .. } if answered == of);
+        let goes_on = |others: &[StoredEntry]| others.iter().all(is_other);
+        let written = self.journal.append_if(what, self.environment.now(), goes_on).await;
+        self.hear();
+        match written {
+            Ok(written) => written,
+            Err(fatal) => self.end_by(fatal).await,
+        }
+    }
+
+    /// Waits for an answer from outside, or a time. `None` if that came first.
+    pub(super) async fn answer(
+        &self,
+        of: &Operation,
+        until: DateTime<Utc>,
+    ) -> Option<PastOperation> {
+        loop {
+            let mut heard = pin!(self.heard.notified());
+            heard.as_mut().enable();
+            let answer = self.past().take_answer(of);
+            if answer.is_some() {
+                return answer;
+            }
+            let _waits = self.waits.wait(until, true);
+            tokio::select! {
+                biased;
+                () = heard => {}
+                () = self.environment.sleep_until(until) => return None,
+            }
+        }
+    }
+
+    /// Takes what others wrote into the journal.
+    fn hear(&self) {
+        let heard = self.journal.take_heard();
+        if heard.is_empty() {
+            return;
+        }
+        {
+            let mut past = self.past();
+            heard.into_iter().for_each(|stored| past.hear(stored.entry));
+        }
+        self.heard.notify_waiters();
+    }
+
+    /// Looks into the journal as long as an answer is waited for, and something may have happened.
+    async fn listen(&self) -> Infallible {
+        loop {
+            self.environment.news().await;
+            if !self.waits.answers() {
+                continue;
+            }
+            match self.journal.look_on().await {
+                Ok(()) => self.hear(),
+                Err(fatal) => self.fail(fatal),
+            }
         }
     }
 
@@ -179,21 +265,23 @@ impl Run {
 
     /// Waits for a time. If nothing else goes on meanwhile, and it is far away, the run ends.
     pub(super) async fn wait_until(&self, time: DateTime<Utc>) {
-        let _waits = self.waits.wait(time);
+        let _waits = self.waits.wait(time, false);
         self.environment.sleep_until(time).await;
     }
 
-    /// Lets the worker go.
+    /// Lets the worker go, unless something came for which the run waits.
     async fn give_back(&self, idle: Idle) {
-        let until = match idle {
-            Idle::Until(time) => Some(time),
+        let put_off = match idle {
+            Idle::Until(put_off) => Some(put_off),
             Idle::Paused => None,
         };
-        match self.journal.append(EntryKind::Parked { until }, self.environment.now()).await {
-            Ok(()) => {
-                self.environment.give_back(until);
+        let parked = EntryKind::Parked { until: put_off.map(|of| of.until) };
+        match self.journal.append_if(parked, self.environment.now(), <[_]>::is_empty).await {
+            Ok(true) => {
+                self.environment.give_back(put_off);
                 self.fail(Fatal::GivenBack);
             }
+            Ok(false) => self.hear(),
             Err(fatal) => self.fail(fatal),
         }
     }
@@ -220,7 +308,7 @@ impl Run {
         let idle = self.waits.idle()?;
         let is_long = |until| until - self.environment.now() > self.environment.keeps_worker_for();
         let can_end = match idle {
-            Idle::Until(time) => is_long(time),
+            Idle::Until(put_off) => is_long(put_off.until),
             Idle::Paused => true,
         };
         (can_end && self.fatal.get().is_none() && !self.environment.is_stopped()).then_some(idle)
@@ -228,19 +316,20 @@ impl Run {
 
     /// Carries a handler out, up to its end or the point where its run ends.
     pub(super) async fn carry<T>(&self, handler: impl Future<Output = T>) -> Result<T, &Fatal> {
-        let handler = UpToIdle::new(handler, || self.can_be_given_back());
+        let mut handler = UpToIdle::new(handler, || self.can_be_given_back());
+        let carried = async {
+            loop {
+                match (&mut handler).await {
+                    Up::Ended(ended) => return ended,
+                    Up::Idle(idle) => self.give_back(idle).await,
+                }
+            }
+        };
         let ended = tokio::select! {
             biased;
             () = self.ends.notified() => None,
-            ended = handler => Some(ended),
-        };
-        let ended = match ended {
-            Some(Up::Ended(ended)) => Some(ended),
-            Some(Up::Idle(idle)) => {
-                self.give_back(idle).await;
-                None
-            }
-            None => None,
+            ended = carried => Some(ended),
+            never = self.listen() => match never {},
         };
         if let Some(fatal) = self.fatal.get() {
             return Err(fatal);

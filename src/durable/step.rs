@@ -206,7 +206,7 @@ async fn store(
 }
 
 /// The end of a step as its handler sees it.
-async fn ended<T: DeserializeOwned>(
+pub(super) async fn ended<T: DeserializeOwned>(
     run: &Run,
     operation: Operation,
     end: OperationEnd,

@@ -1,5 +1,6 @@
 //! Handlers on journals in memory, whose runs end at any entry.
 
+mod awakeables;
 mod differences;
 mod every_entry;
 mod fixture;

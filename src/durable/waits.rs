@@ -12,6 +12,8 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
+use crate::engine::PutOff;
+
 /// The operations of a run that do something, and those that wait for a time.
 #[derive(Debug, Default)]
 pub(super) struct Waits(Mutex<State>);
@@ -21,7 +23,8 @@ struct State {
     busy: usize,
     is_paused: bool,
     made: u64,
-    times: BTreeMap<u64, DateTime<Utc>>,
+    /// The times, each with true if an answer ends the wait as well.
+    times: BTreeMap<u64, (DateTime<Utc>, bool)>,
 }
 
 impl Waits {
@@ -36,12 +39,12 @@ impl Waits {
         Busy(self)
     }
 
-    /// Notes that an operation waits for a time, until the guard is dropped.
-    pub(super) fn wait(&self, time: DateTime<Utc>) -> Waiting<'_> {
+    /// Notes that an operation waits for a time, and for an answer if `answers`, until the guard is dropped.
+    pub(super) fn wait(&self, time: DateTime<Utc>, answers: bool) -> Waiting<'_> {
         let mut state = self.state();
         state.made += 1;
         let number = state.made;
-        state.times.insert(number, time);
+        state.times.insert(number, (time, answers));
         drop(state);
         Waiting { of: self, number }
     }
@@ -56,11 +59,20 @@ impl Waits {
         self.state().is_paused
     }
 
+    /// Returns true if an operation waits for an answer.
+    pub(super) fn answers(&self) -> bool {
+        self.state().times.values().any(|(_, answers)| *answers)
+    }
+
     /// The end of all waits, if there are some and nothing else goes on.
     pub(super) fn idle(&self) -> Option<Idle> {
         let state = self.state();
         match (state.busy, state.is_paused) {
-            (0, false) => state.times.values().min().copied().map(Idle::Until),
+            (0, false) => {
+                let until = state.times.values().map(|(time, _)| *time).min()?;
+                let answers = state.times.values().any(|(_, answers)| *answers);
+                Some(Idle::Until(PutOff { until, answers }))
+            }
             (0, true) => Some(Idle::Paused),
             _ => None,
         }
@@ -70,8 +82,8 @@ impl Waits {
 /// A wait of a run of which nothing else goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Idle {
-    /// The first of some times.
-    Until(DateTime<Utc>),
+    /// The first of some times, or an answer.
+    Until(PutOff),
     /// Another run, for something that is not to begin in this one.
     Paused,
 }

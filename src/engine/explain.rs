@@ -174,19 +174,24 @@ fn write_items(summary: &mut String, case: &Case) {
     }
     let running = items.iter().filter(|item| item.running.is_some()).count();
     let done = items.iter().filter(|item| item.done.is_some()).count();
-    let later = items.iter().filter(|item| item.wait.is_some()).count();
+    let waits = |answers| {
+        let of = |item: &&Item| item.wait.as_ref().is_some_and(|wait| wait.answers == answers);
+        items.iter().filter(of).count()
+    };
+    let (later, asking) = (waits(false), waits(true));
     let is_stopped = |item: &&Item| {
         let about = IncidentAbout::Item(item.number);
         let is_idle = item.running.is_none() && item.done.is_none() && item.wait.is_none();
         is_idle && case.incidents.iter().any(|open| open.about == about)
     };
     let stopped = items.iter().filter(is_stopped).count();
-    let waiting = items.len() - running - done - later - stopped;
+    let waiting = items.len() - running - done - later - asking - stopped;
     let count = |count: usize, of: &str| (count > 0).then(|| format!("{count} {of}"));
     let parts = [
         count(running, "with workers"),
         count(waiting, "waiting for a worker"),
         count(later, "to go on later"),
+        count(asking, "waiting for an answer from outside"),
         count(stopped, "stopped by incidents"),
         count(done, "done, to fire as soon as they can"),
     ];

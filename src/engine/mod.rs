@@ -54,6 +54,6 @@ pub use record::{
 pub use waiting::{MOST_ITEMS, MOST_TIMERS};
 pub(crate) use work::Policy;
 pub use work::{
-    Answered, Begin, Begun, Claim, HandOver, NetActivity, NetOutcome, Refused, begin, complete,
-    fail, give_back, input_of, wrong_code,
+    Answered, Begin, Begun, Claim, HandOver, NetActivity, NetOutcome, PutOff, Refused, begin,
+    complete, fail, give_back, input_of, wrong_code,
 };

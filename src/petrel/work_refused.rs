@@ -69,7 +69,7 @@ impl fmt::Display for WorkRefused {
             Refused::Taken { claim } => {
                 write!(f, "somebody else has begun {work}, with claim {claim}")
             }
-            Refused::NotYet { until } => {
+            Refused::NotYet { until, .. } => {
                 let until = until.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
                 write!(f, "{work} is not tried again before {until}")
             }

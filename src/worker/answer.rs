@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 
 use super::{Done, builder::Shared, handler::RESULT_REFUSED, lease::Lease};
 use crate::{
-    engine::{Answered, HandOver},
+    engine::{Answered, HandOver, PutOff},
     models::{Failure, Item},
     petrel::{Change, Changed, Error, WorkId},
     storage::Delivery,
@@ -24,8 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) enum End {
     Done(Done),
     Failed(Failure),
-    /// It was not carried out to its end, and is to go on at a time.
-    Released(Option<DateTime<Utc>>),
+    /// It was not carried out to its end, and is to go on after a wait.
+    Released(Option<PutOff>),
 }
 
 /// The way on after an answer.
@@ -73,8 +73,8 @@ pub(super) async fn answer(
                 shared.petrel.fail_work(work, claimed, failure.clone(), change).await
             }
             End::Released(None) => shared.petrel.release_work(work, claimed, change).await,
-            End::Released(Some(until)) => {
-                shared.petrel.put_off_work(work, claim, *until, change).await
+            End::Released(Some(put_off)) => {
+                shared.petrel.put_off_work(work, claim, *put_off, change).await
             }
         };
         match changed {
@@ -154,6 +154,13 @@ async fn settle(
     if let Err(error) = settled {
         // Whoever gets it finds what the log says.
         tracing::debug!(case = %work.case, item = work.item, %error, "a message comes again");
+        return AfterAnswer::Settled;
+    }
+    // What it waits for may have come while its message was still there.
+    if item.is_some_and(|item| item.wait.as_ref().is_some_and(|wait| wait.answers))
+        && let Err(error) = shared.petrel.put_back(work).await
+    {
+        tracing::debug!(case = %work.case, item = work.item, %error, "not looked at again");
     }
     AfterAnswer::Settled
 }

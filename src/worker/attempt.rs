@@ -6,12 +6,12 @@ use std::sync::{
 };
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
 use serde_json::Value;
+use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 use crate::{
-    engine::Refused,
+    engine::{PutOff, Refused},
     models::{Item, KindId, TransitionId},
     petrel::{Error, Petrel, Result, Standing, WorkId, WorkRefused},
     storage::{BeatSequence, LastProgress, Progress, StorageError},
@@ -65,7 +65,8 @@ struct Inner {
     stop: CancellationToken,
     reason: OnceLock<StopReason>,
     progress: Mutex<Option<Option<BeatSequence>>>,
-    given_back: OnceLock<Option<DateTime<Utc>>>,
+    given_back: OnceLock<Option<PutOff>>,
+    news: Notify,
     has_failed: AtomicBool,
     is_paused: AtomicBool,
     shutdown: CancellationToken,
@@ -80,7 +81,8 @@ impl Attempt {
     ) -> Self {
         let (claim, number) = (item.claim, item.attempt);
         let is_first = item.failed + item.lost == 0;
-        let (stop, reason, progress, given_back, has_failed, is_paused) = Default::default();
+        let (stop, reason, progress, given_back) = Default::default();
+        let (news, has_failed, is_paused) = Default::default();
         let inner = Inner {
             petrel,
             worker,
@@ -94,6 +96,7 @@ impl Attempt {
             reason,
             progress,
             given_back,
+            news,
             has_failed,
             is_paused,
             shutdown,
@@ -158,13 +161,22 @@ impl Attempt {
         self.inner.stop.cancel();
     }
 
-    /// Says that it is to go on in another run of its handler, which ends now; not before a time, if there is one.
-    pub(crate) fn give_back(&self, until: Option<DateTime<Utc>>) {
-        let _ = self.inner.given_back.set(until);
+    /// Says that it is to go on in another run of its handler, which ends now; after a wait, if there is one.
+    pub(crate) fn give_back(&self, put_off: Option<PutOff>) {
+        let _ = self.inner.given_back.set(put_off);
     }
 
-    /// The time at which it is to go on, if it said so.
-    pub(super) fn given_back(&self) -> Option<Option<DateTime<Utc>>> {
+    /// Waits until something may have happened to the item.
+    pub(crate) async fn news(&self) {
+        self.inner.news.notified().await;
+    }
+
+    pub(super) fn hears(&self) {
+        self.inner.news.notify_one();
+    }
+
+    /// The wait after which it is to go on, if it said so.
+    pub(super) fn given_back(&self) -> Option<Option<PutOff>> {
         self.inner.given_back.get().copied()
     }
 

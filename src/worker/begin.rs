@@ -125,7 +125,7 @@ async fn after(
             Some(left) => Next::Is(Beginning::Again(left)),
             None => Next::Begin(item.number, Some(claim)),
         },
-        Refused::NotYet { until } => {
+        Refused::NotYet { until, .. } => {
             let rest = (until - shared.petrel.now()).to_std().unwrap_or_default();
             let is_armed = item.wait.as_ref().is_some_and(|wait| wait.timer.is_some());
             // One that has come due by the store's clock, and not by this one, would come due again at once.

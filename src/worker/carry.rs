@@ -225,7 +225,7 @@ async fn execute(
         }
     };
     let end = match (end_of(reason, ended, &attempt, activity.timeout), attempt.given_back()) {
-        (Some(End::Failed(_) | End::Released(_)), Some(until)) => Some(End::Released(until)),
+        (Some(End::Failed(_) | End::Released(_)), Some(put_off)) => Some(End::Released(put_off)),
         (end, _) => end,
     };
     entry.ended(end.as_ref());

@@ -93,7 +93,10 @@ impl Lease {
             None
         })?;
         match standing {
-            Standing::GoesOn | Standing::Paused => attempt.pauses(standing == Standing::Paused),
+            Standing::GoesOn | Standing::Paused => {
+                attempt.pauses(standing == Standing::Paused);
+                attempt.hears();
+            }
             Standing::Cancelled => return Err(Some(StopReason::Cancelled)),
             Standing::Withdrawn => return Err(Some(StopReason::Withdrawn)),
             Standing::TimedOut => return Err(Some(StopReason::TimedOut)),

@@ -1,6 +1,6 @@
 //! Handlers that are ended at every entry, and go on.
 
-use std::time::Duration;
+use std::{future::IntoFuture, time::Duration};
 
 use chrono::DateTime;
 use futures::future::{join_all, join3};
@@ -141,6 +141,44 @@ async fn sleeps(ctx: Context, world: World) -> Handled {
     Ok(json!([first, short?, long?]))
 }
 
+/// Waits for an answer that another of its branches gives, an hour later.
+async fn asks(ctx: Context, world: World) -> Handled {
+    let wait = ctx.awakeable::<u64>();
+    let after = ctx.scope("after");
+    let waits = async {
+        let answer = wait.await?;
+        let done = world.step(&after, "answered", |_| Ok(())).await?;
+        Ok::<_, WorkError>((answer, done))
+    };
+    let tells = async {
+        let ctx = ctx.scope("tells");
+        ctx.sleep(Duration::from_secs(3_600)).await;
+        let tells = || async {
+            world.does("tells");
+            world.is_answered().await;
+            Ok::<_, WorkError>(())
+        };
+        ctx.step("tells", tells).await?;
+        Ok::<_, WorkError>(world.step(&ctx, "told", |_| Ok(())).await?)
+    };
+    let (waited, told) = tokio::join!(waits, tells);
+    Ok(json!([waited?, told?]))
+}
+
+/// Waits for what never comes, in one branch, and goes on without it.
+async fn asks_in_vain(ctx: Context, world: World) -> Handled {
+    let waits = ctx.awakeable::<u64>().timeout(Duration::from_secs(60));
+    let works = ctx.scope("works");
+    let works = async {
+        let one = world.step(&works, "one", |_| Ok(())).await?;
+        works.sleep(Duration::from_secs(120)).await;
+        Ok::<_, WorkError>((one, world.step(&works, "two", |_| Ok(())).await?))
+    };
+    let (waited, works) = tokio::join!(waits.into_future(), works);
+    let code = waited.map_err(|error| error.code().to_owned());
+    Ok(json!([code, works?, world.step(&ctx, "after", |_| Ok(())).await?]))
+}
+
 /// Ends a handler at each entry in each way and goes on, in worlds of a kind. Returns the number of these ends.
 async fn at_every_entry<R>(
     world: fn() -> World,
@@ -221,6 +259,8 @@ async fn handlers_that_are_ended_at_any_entry_go_on_to_the_same_end() {
         crashes += at_every_entry(world, many_at_once).await;
         crashes += at_every_entry(world, by_chance).await;
         crashes += at_every_entry(world, sleeps).await;
+        crashes += at_every_entry(world, asks).await;
+        crashes += at_every_entry(world, asks_in_vain).await;
     }
     assert!(crashes > 600, "{crashes}");
 }

@@ -9,15 +9,17 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::BoxFuture;
 use serde_json::Value;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     durable::{
         Context, OperationError, environment::Environment, journal::Journal, worker::carry_out,
     },
+    engine::PutOff,
     models::{
-        CaseId, EntryKind, JournalEntry, JournalId, LogSequence, OperationEnd, StoredEntry,
-        WorkflowId,
+        CaseId, EntryKind, JournalEntry, JournalId, LogSequence, Operation, OperationEnd,
+        OperationKind, StoredEntry, WorkflowId,
     },
     storage::{Journals, MemoryStorage, Result, StorageError},
     worker::WorkError,
@@ -34,8 +36,9 @@ pub(super) struct World {
     stopped: Arc<AtomicBool>,
     /// Seconds for which a wait keeps the worker, and what the last run waits for that gave the item back.
     keeps: Arc<AtomicI64>,
-    given_back: Arc<Mutex<Option<Option<DateTime<Utc>>>>>,
+    given_back: Arc<Mutex<Option<Option<PutOff>>>>,
     is_paused: Arc<AtomicBool>,
+    news: Arc<Notify>,
     /// True if the next run follows no failure and no loss.
     is_first: Arc<AtomicBool>,
 }
@@ -50,6 +53,8 @@ pub(super) enum Crash {
     After(i64),
     /// The answer to it is lost, and the run goes on.
     Unanswered(i64),
+    /// Somebody outside answers the first operation just before it is stored, and the run goes on.
+    Meets(i64),
 }
 
 impl Default for World {
@@ -61,8 +66,20 @@ impl Default for World {
         };
         let now = Arc::new(Mutex::new("2026-01-01T00:00:00Z".parse().unwrap()));
         let (store, claim, effects, stopped, given_back, is_paused, is_first) = Default::default();
-        let keeps = Arc::new(AtomicI64::new(1_000_000_000));
-        Self { store, now, claim, of, effects, stopped, keeps, given_back, is_paused, is_first }
+        let (keeps, news) = (Arc::new(AtomicI64::new(1_000_000_000)), Arc::default());
+        Self {
+            store,
+            now,
+            claim,
+            of,
+            effects,
+            stopped,
+            keeps,
+            given_back,
+            is_paused,
+            news,
+            is_first,
+        }
     }
 }
 
@@ -83,8 +100,12 @@ impl Environment for World {
         TimeDelta::seconds(self.keeps.load(Ordering::Relaxed))
     }
 
-    fn give_back(&self, until: Option<DateTime<Utc>>) {
-        *self.given_back.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+    fn give_back(&self, put_off: Option<PutOff>) {
+        *self.given_back.lock().unwrap_or_else(PoisonError::into_inner) = Some(put_off);
+    }
+
+    async fn news(&self) {
+        self.news.notified().await;
     }
 
     fn fails(&self) {}
@@ -133,6 +154,10 @@ impl Journals for Crashing {
                 self.store.write_entry(of, entry, expected).await?;
                 self.crashed().await
             }
+            Crash::Meets(at) if at == number => {
+                answers(&self.store, of).await;
+                self.store.write_entry(of, entry, expected).await
+            }
             Crash::Unanswered(at) if at == number => {
                 self.store.write_entry(of, entry, expected).await?;
                 let reason = "the answer was lost".to_owned();
@@ -151,7 +176,24 @@ impl Journals for Crashing {
     }
 }
 
+/// Somebody outside answers the first operation, with 7.
+async fn answers(store: &MemoryStorage, of: &JournalId) {
+    let store: Arc<dyn Journals> = Arc::new(store.clone());
+    let (journal, entries) = Journal::look(store, of.clone()).await.unwrap().unwrap();
+    let (kind, name) = (OperationKind::Awakeable, String::new());
+    let of = Operation { scope: String::new(), number: 1, kind, name, input_hash: None };
+    let (end, by, notes) = (OperationEnd::Result(7.into()), None, Default::default());
+    let resolved = EntryKind::Resolved { of, end, by, notes };
+    journal.append_here(resolved, entries.last().unwrap().entry.time).await.unwrap();
+}
+
 impl World {
+    /// Somebody outside answers the first operation, with 7, and whoever runs hears of it.
+    pub(super) async fn is_answered(&self) {
+        answers(&self.store, &self.of).await;
+        self.news.notify_one();
+    }
+
     /// A world of its own on a store.
     pub(super) fn on(store: MemoryStorage) -> Self {
         Self { store, ..Self::default() }
@@ -169,15 +211,17 @@ impl World {
         self.is_first.store(is_first, Ordering::Relaxed);
     }
 
-    fn moves_on_to(&self, time: DateTime<Utc>) {
+    pub(super) fn moves_on_to(&self, time: DateTime<Utc>) {
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         *now = time.max(*now);
     }
 
-    /// Returns true if the last run gave the item back. The time for which it waits has come then.
+    /// Returns true if the last run gave the item back. The time for which it waits has come then, if it has one.
     fn was_given_back(&self) -> bool {
         let given_back = self.given_back.lock().unwrap_or_else(PoisonError::into_inner).take();
-        given_back.flatten().into_iter().for_each(|until| self.moves_on_to(until));
+        let far = self.now() + TimeDelta::days(36_000);
+        let times = given_back.flatten().map(|put_off| put_off.until);
+        times.filter(|until| *until < far).into_iter().for_each(|until| self.moves_on_to(until));
         given_back.is_some()
     }
 

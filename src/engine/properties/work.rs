@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use proptest::{collection::vec, prelude::*};
 use serde_json::json;
 
@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     engine::{
-        Act, Answered, Begin, Bounds, Budget, Claim, Net, Refused, begin, change_status, complete,
-        fail, give_back, update_data,
+        Act, Answered, Begin, Bounds, Budget, Claim, Net, PutOff, Refused, begin, change_status,
+        complete, fail, give_back, update_data,
     },
     models::{
         Activity, ArcKind, CaseStatus, Failure, Item, Record, RecordKind, TokenId,
@@ -112,8 +112,13 @@ fn is_judged(run: &Run, before: &[Item], made_before: u64) {
 /// The record of a start, if it may begin.
 fn started(run: &Run, item: &Item, over: bool) -> Option<Record> {
     let (case, act, budget) = (&run.case, run.act(), Budget::default());
-    let start =
-        Begin { item: item.number, over: over.then_some(item.claim), got_on: false, lease: None };
+    let start = Begin {
+        item: item.number,
+        over: over.then_some(item.claim),
+        got_on: false,
+        answered: false,
+        lease: None,
+    };
     let begun = begin(&run.net, case, start, &act, Bounds::of(&budget));
     let is_refused = case.status == CaseStatus::Paused
         || item.done.is_some()
@@ -125,9 +130,10 @@ fn started(run: &Run, item: &Item, over: bool) -> Option<Record> {
 }
 
 /// The time up to which an item is put off that is given back, if it is.
-fn until(which: u8, act: &Act) -> Option<DateTime<Utc>> {
+fn until(which: u8, act: &Act) -> Option<PutOff> {
     let seconds = [None, Some(-1), Some(1), Some(3_600)][usize::from(which / 2 % 4)];
-    Some(act.now + TimeDelta::seconds(seconds?))
+    let until = act.now + TimeDelta::seconds(seconds?);
+    Some(PutOff { until, answers: which.is_multiple_of(3) })
 }
 
 /// A change of both; `None` if there is none of that kind now.

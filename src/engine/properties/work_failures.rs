@@ -30,7 +30,7 @@ fn failures_are_tried_again_and_end_as_an_incident() {
         (TimeDelta::seconds(3), Some(run.case.sequence))
     );
     let refused = run.begin_at(1, None, &run.act()).unwrap_err();
-    assert_eq!(refused, Refused::NotYet { until: wait.until });
+    assert_eq!(refused, Refused::NotYet { until: wait.until, answers: false });
     run.begin_at(1, None, &run.later(5)).unwrap();
     let record = run.fail(of(1, 2), "DOWN");
     let [incident] = &run.case.incidents[..] else { panic!("{:?}", run.case.incidents) };

@@ -48,7 +48,7 @@ impl Run {
         let begun = begin(
             &self.net,
             &self.case,
-            Begin { item, over, got_on: false, lease: None },
+            Begin { item, over, got_on: false, answered: false, lease: None },
             act,
             bounds,
         )?;

@@ -17,7 +17,7 @@ use crate::engine::{
     waiting::{merged, modes_of, takes},
 };
 use crate::models::{
-    Answer, Case, CaseStatus, Ended, Failure, IncidentCode, Item, Record, RecordKind, Work,
+    Answer, Case, CaseStatus, Ended, Failure, IncidentCode, Item, Record, RecordKind, Wait, Work,
 };
 
 /// A start of a work item.
@@ -29,6 +29,8 @@ pub struct Begin {
     pub over: Option<u64>,
     /// True if that attempt got on, by the journal of its item: it is lost, and does not count as one that was lost.
     pub got_on: bool,
+    /// True if what it waits for has come, by the journal of its item.
+    pub answered: bool,
     /// The time for which the claim is left alone without a sign of life, if its worker says one.
     pub lease: Option<TimeDelta>,
 }
@@ -46,13 +48,13 @@ pub struct Begun {
 pub fn begin(
     net: &Net,
     case: &Case,
-    Begin { item, over, got_on, lease }: Begin,
+    Begin { item, over, got_on, answered, lease }: Begin,
     act: &Act,
     Bounds { limits, budget }: Bounds<'_>,
 ) -> Result<Begun, Refused> {
     let found = find(net, case, item)?;
     let Found { item, activity, .. } = found;
-    let is_lost = may_begin(case, item, over, act.now)?;
+    let is_lost = may_begin(case, item, (over, answered), act.now)?;
     let input = {
         let mut view = View::new(net, case, act.now, budget);
         view.budget = budget.clone();
@@ -123,7 +125,7 @@ fn not_begun(
 fn may_begin(
     case: &Case,
     item: &Item,
-    over: Option<u64>,
+    (over, answered): (Option<u64>, bool),
     now: DateTime<Utc>,
 ) -> Result<bool, Refused> {
     if case.status == CaseStatus::Paused {
@@ -135,8 +137,9 @@ fn may_begin(
     if let Some(incident) = stopped(case, item) {
         return Err(Refused::Stopped(incident.clone()));
     }
-    if let Some(wait) = item.wait.as_ref().filter(|wait| wait.until > now) {
-        return Err(Refused::NotYet { until: wait.until });
+    let is_over = |wait: &&Wait| wait.until <= now || (answered && wait.answers);
+    if let Some(wait) = item.wait.as_ref().filter(|wait| !is_over(wait)) {
+        return Err(Refused::NotYet { until: wait.until, answers: wait.answers });
     }
     let is_lost = item.running.is_some();
     match is_lost && over != Some(item.claim) {

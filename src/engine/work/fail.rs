@@ -1,10 +1,8 @@
 //! Records of attempts that end without an answer that fires: failures, and what was given back.
 
-use chrono::{DateTime, Utc};
-
 use super::{
     answer::end_with,
-    item::{Claim, Found, Refused, alone, find, stopped},
+    item::{Claim, Found, PutOff, Refused, alone, find, stopped},
     stop::{as_result, in_record, stop},
 };
 use crate::engine::{Act, Bounds, Net, draft::Draft, record::next_record, timing::whole};
@@ -59,7 +57,7 @@ pub fn fail(
         let seed = format!("{} {} {} {failed}", case.workflow, case.id, item.number);
         let delay = activity.policy.delay(failed, &seed);
         let until = failure.not_before.unwrap_or(act.now).max(act.now + delay);
-        let wait = wait(until, timers, act);
+        let wait = wait(PutOff { until, answers: false }, timers, act);
         record.timers_made += u64::from(wait.timer.is_some());
         if let Some(after) = in_record(record, item.number) {
             after.wait = Some(wait);
@@ -69,18 +67,18 @@ pub fn fail(
 }
 
 /// A wait up to a time, in a case that has had so many timers. What is armed has whole microseconds.
-fn wait(until: DateTime<Utc>, timers: u64, act: &Act) -> Wait {
+fn wait(PutOff { until, answers }: PutOff, timers: u64, act: &Act) -> Wait {
     let until = whole(until);
     let timer = (until - act.now >= ARMED_FROM).then_some(timers + 1);
-    Wait { until, timer, armed: None }
+    Wait { until, timer, armed: None, answers }
 }
 
 /// Decides the return of an item that was begun and not carried out to its end: no attempt is counted. Nobody begins it
-/// before `until`, if that is to come.
+/// before its wait is over, if that is to come.
 pub fn give_back(
     net: &Net,
     case: &Case,
-    (claim, until): (Claim, Option<DateTime<Utc>>),
+    (claim, put_off): (Claim, Option<PutOff>),
     act: &Act,
     bounds: Bounds<'_>,
 ) -> Result<Record, Refused> {
@@ -92,8 +90,8 @@ pub fn give_back(
     let mut draft = Draft::new(Some(case), next_record(case, RecordKind::Released, act));
     let record = &mut draft.record;
     record.work = Some(found.work(claim));
-    let until = until.filter(|until| *until > act.now);
-    let wait = until.map(|until| wait(until, record.timers_made, act));
+    let put_off = put_off.filter(|of| of.until > act.now);
+    let wait = put_off.map(|of| wait(of, record.timers_made, act));
     record.timers_made += u64::from(wait.as_ref().is_some_and(|wait| wait.timer.is_some()));
     if let Some(after) = in_record(record, claim.item) {
         (after.running, after.wait) = (None, wait);

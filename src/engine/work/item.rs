@@ -18,6 +18,15 @@ pub struct Claim {
     pub number: Option<u64>,
 }
 
+/// A wait of an item that is given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PutOff {
+    /// The time before which nobody begins it.
+    pub until: DateTime<Utc>,
+    /// True if an answer from outside ends the wait as well.
+    pub answers: bool,
+}
+
 /// Reason that nothing is done with a work item.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -51,6 +60,8 @@ pub enum Refused {
     NotYet {
         /// The time.
         until: DateTime<Utc>,
+        /// True if an answer from outside ends the wait as well.
+        answers: bool,
     },
     /// It waits for a person.
     Stopped(Incident),

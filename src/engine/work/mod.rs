@@ -15,6 +15,6 @@ pub use answer::{Answered, complete};
 pub use begin::{Begin, Begun, begin, input_of};
 pub use fail::{fail, give_back};
 pub use hand::HandOver;
-pub use item::{Claim, Refused};
+pub use item::{Claim, PutOff, Refused};
 pub(crate) use policy::Policy;
 pub(super) use stop::{pass_deadlines, try_again};

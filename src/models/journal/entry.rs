@@ -1,12 +1,10 @@
 //! Entries of a journal.
 
-use std::fmt;
-
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use super::distances;
+use super::{Operation, distances};
 use crate::models::{Failure, LogSequence, json::time};
 
 /// The version of the stored form of entries that this code writes. It reads this and older ones.
@@ -89,6 +87,30 @@ pub enum EntryKind {
         /// The time.
         #[serde(with = "time")]
         until: DateTime<Utc>,
+    },
+    /// An operation waits for an answer from outside, up to a time.
+    Awaits {
+        /// The operation.
+        #[serde(flatten)]
+        of: Operation,
+        /// The time.
+        #[serde(with = "time")]
+        until: DateTime<Utc>,
+    },
+    /// Somebody outside gives the answer to an operation. It counts unless that has ended before.
+    Resolved {
+        /// The operation.
+        #[serde(flatten)]
+        of: Operation,
+        /// The answer.
+        #[serde(flatten)]
+        end: OperationEnd,
+        /// Who gives it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+        /// Notes of that person.
+        #[serde(default, skip_serializing_if = "Map::is_empty")]
+        notes: Map<String, Value>,
     },
     /// All that runs of the handler waits, and its worker lets it go. Another claim goes on.
     Parked {
@@ -180,64 +202,6 @@ fn is_none(number: &u64) -> bool {
     *number == 0
 }
 
-/// An operation of a handler. It is the same one in another run of the same code.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Operation {
-    /// Path of its scope: the numbers and names of the scopes around it, `2:load/1:fetch`; empty in none.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub scope: String,
-    /// Its number in the scope, counted from 1, in the order in which the code made it.
-    #[serde(rename = "op")]
-    pub number: u64,
-    /// Its kind.
-    #[serde(rename = "what")]
-    pub kind: OperationKind,
-    /// Its name, as the code gives it.
-    pub name: String,
-    /// The SHA-256 of the JSON of its input, as hexadecimal digits, if it has one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub input_hash: Option<String>,
-}
-
-/// Kind of an operation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum OperationKind {
-    /// A function with an effect outside.
-    Step,
-    /// A look at the clock.
-    Now,
-    /// A wait for a time.
-    Sleep,
-    /// A newer version's kind.
-    #[serde(other)]
-    Unknown,
-}
-
-impl OperationKind {
-    /// Its stored name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Step => "step",
-            Self::Now => "now",
-            Self::Sleep => "sleep",
-            Self::Unknown => "unknown",
-        }
-    }
-}
-
-impl fmt::Display for Operation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { scope, number, kind, name, .. } = self;
-        write!(f, "{} {name:?} ", kind.as_str())?;
-        match scope.is_empty() {
-            true => write!(f, "at {number}"),
-            false => write!(f, "at {scope}/{number}"),
-        }
-    }
-}
-
 impl EntryKind {
     /// The operation that it is about.
     pub fn operation(&self) -> Option<&Operation> {
@@ -245,6 +209,8 @@ impl EntryKind {
             Self::Ended { of, .. }
             | Self::Tried { of, .. }
             | Self::Waits { of, .. }
+            | Self::Awaits { of, .. }
+            | Self::Resolved { of, .. }
             | Self::Retried { of }
             | Self::Settled { of, .. }
             | Self::Started { of, .. } => Some(of),
@@ -269,6 +235,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::models::OperationKind;
 
     fn at(number: u64) -> LogSequence {
         LogSequence::new(number).unwrap()
@@ -329,6 +296,13 @@ mod tests {
             EntryKind::Retried { of: of.clone() },
             EntryKind::Tried { of: of.clone(), failure, times, next },
             EntryKind::Waits { of: of.clone(), until: next },
+            EntryKind::Awaits { of: of.clone(), until: next },
+            EntryKind::Resolved {
+                of: of.clone(),
+                end: OperationEnd::Result(Value::Null),
+                by: Some("ann".to_owned()),
+                notes: notes.clone(),
+            },
             EntryKind::Parked { until: Some(next) },
             EntryKind::Parked { until: None },
             EntryKind::Settled {

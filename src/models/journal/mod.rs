@@ -3,13 +3,12 @@
 
 mod distances;
 mod entry;
+mod operation;
 mod pages;
 
 pub use self::{
-    entry::{
-        EntryKind, JOURNAL_FORMAT, JournalEntry, Operation, OperationEnd, OperationKind,
-        StoredEntry, Times,
-    },
+    entry::{EntryKind, JOURNAL_FORMAT, JournalEntry, OperationEnd, StoredEntry, Times},
+    operation::{Operation, OperationKind},
     pages::{JOURNAL_PAGE, JournalEnd},
 };
 use super::{CaseId, WorkflowId};

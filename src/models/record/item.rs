@@ -97,7 +97,7 @@ pub struct Held {
     pub claim: u64,
 }
 
-/// A time before which no attempt begins.
+/// A time before which no attempt begins, unless something else ends the wait.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wait {
     /// The time.
@@ -111,6 +111,9 @@ pub struct Wait {
     #[serde(default, deserialize_with = "LogSequence::or_none")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub armed: Option<LogSequence>,
+    /// True if an answer from outside ends it as well, which the item's journal then has.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub answers: bool,
 }
 
 /// The answer of a worker, or of somebody in its place.

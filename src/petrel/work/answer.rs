@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
-
 use super::{Answer, refused::error_of};
 use crate::petrel::{
     Change, Changed, Error, Petrel, Result, WorkId,
@@ -12,7 +10,7 @@ use crate::petrel::{
     change::repeat::Asked,
 };
 use crate::{
-    engine::{self, Answered, Bounds, Claim},
+    engine::{self, Answered, Bounds, Claim, PutOff},
     models::{Failure, FiringId},
 };
 
@@ -66,7 +64,7 @@ impl Petrel {
         self.answer_work(work, claim, Answer::Released(None), change).await
     }
 
-    /// Gives a work item back that waits for a time: nobody begins it before, no attempt is counted, and none is lost.
+    /// Gives a work item back that waits: nobody begins it before, no attempt is counted, and none is lost.
     ///
     /// # Errors
     ///
@@ -75,10 +73,10 @@ impl Petrel {
         &self,
         work: &WorkId,
         claim: u64,
-        until: DateTime<Utc>,
+        put_off: PutOff,
         change: Change,
     ) -> Result<Changed> {
-        self.answer_work(work, Some(claim), Answer::Released(Some(until)), change).await
+        self.answer_work(work, Some(claim), Answer::Released(Some(put_off)), change).await
     }
 
     async fn answer_work(
@@ -109,8 +107,8 @@ impl Petrel {
                 Answer::Failed(failure) => {
                     engine::fail(net, case, claim, failure.clone(), act, bounds)
                 }
-                Answer::Released(until) => {
-                    engine::give_back(net, case, (claim, *until), act, bounds)
+                Answer::Released(put_off) => {
+                    engine::give_back(net, case, (claim, *put_off), act, bounds)
                 }
             };
             let record = record.map_err(|refused| error_of(&of, case, refused))?;

@@ -15,6 +15,7 @@ use crate::petrel::{
 use crate::{
     engine::{self, Begin, Begun, Bounds, Refused},
     models::{Case, EntryKind, FiringId, Item, JournalId, RecordKind, TransitionId},
+    storage::{Consistency, Hint},
 };
 
 impl Petrel {
@@ -26,6 +27,21 @@ impl Petrel {
     /// an incident; also if its input can't be evaluated or its workers were lost too often, which is
     /// an incident from now on.
     pub async fn begin_work(&self, request: StartWork) -> Result<Started> {
+        match self.begin_if(request.clone(), false).await {
+            Err(Error::Work(refused))
+                if matches!(refused.reason, Refused::NotYet { answers: true, .. }) =>
+            {
+                match self.inner.views.is_answered(&request.work).await? {
+                    true => self.begin_if(request, true).await,
+                    false => Err(Error::Work(refused)),
+                }
+            }
+            begun => begun,
+        }
+    }
+
+    /// The same, of an item that waits for an answer if that is there.
+    async fn begin_if(&self, request: StartWork, answered: bool) -> Result<Started> {
         let StartWork { work, over, worker, lease, start } = request;
         let lease = TimeDelta::from_std(lease).ok();
         let got_on = match over {
@@ -38,7 +54,7 @@ impl Petrel {
         let decide: Decide = Arc::new(move |compiled, existing, act, budget| {
             let case = existing.ok_or_else(|| Error::no_case(&of.case))?;
             let bounds = Bounds { limits, budget };
-            let begin = Begin { item: of.item, over, got_on, lease };
+            let begin = Begin { item: of.item, over, got_on, answered, lease };
             let begun = engine::begin(&compiled.net, case, begin, act, bounds);
             let Begun { record, input } = begun.map_err(|refused| error_of(&of, case, refused))?;
             *kept.lock().unwrap_or_else(PoisonError::into_inner) = input;
@@ -84,7 +100,8 @@ impl Petrel {
             last => last.ok().flatten(),
         };
         let is_new = |what: &EntryKind| {
-            what.operation().is_some() || matches!(what, EntryKind::Parked { .. })
+            let is_own = !matches!(what, EntryKind::Resolved { .. });
+            (is_own && what.operation().is_some()) || matches!(what, EntryKind::Parked { .. })
         };
         let last = last.filter(|last| last.entry.claim == claim);
         Ok(last.is_some_and(|last| is_new(&last.entry.what)))
@@ -107,6 +124,33 @@ impl Petrel {
             .ok_or_else(|| Error::argument("transition", format!("{transition} is no activity")))?;
         let timeout = activity.timeout.and_then(|limit| limit.to_std().ok());
         Ok(ItemActivity { kind: activity.kind.clone(), timeout })
+    }
+
+    /// Returns true if a work item is open.
+    pub(crate) async fn is_open(&self, of: &WorkId) -> Result<bool> {
+        let head = self.storage().head(&of.workflow, &of.case, Consistency::Strong).await?;
+        Ok(head.is_some_and(|head| head.value.items.iter().any(|item| item.number == of.item)))
+    }
+
+    /// Has a work item go on whose answer has come: by its worker, or by the next one. Returns false if it is not open.
+    pub(crate) async fn tell_of_answer(&self, of: &WorkId) -> Result<bool> {
+        let WorkId { workflow, case, item } = of.clone();
+        let storage = self.storage();
+        let Some(head) = storage.head(&workflow, &case, Consistency::Strong).await? else {
+            return Ok(false);
+        };
+        match head.value.items.iter().find(|open| open.number == item) {
+            None => return Ok(false),
+            // It looks into the journal at its next sign of life anyway.
+            Some(open) if open.running.is_some() => {
+                let told = storage.tell(&[Hint { workflow, case, item }]).await;
+                if let Err(error) = told {
+                    tracing::debug!(case = %of.case, item, %error, "heard of at the next beat");
+                }
+            }
+            Some(_) => drop(self.inner.views.mend_work_of(&head, None).await?),
+        }
+        Ok(true)
     }
 
     /// Offers the open items of a case that are not offered, and arms its timers that are not armed, where

@@ -3,12 +3,12 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::petrel::{Result, views::Views};
+use crate::petrel::{Result, WorkId, views::Views};
 use crate::{
     engine::Net,
     models::{
-        Case, CaseId, CaseStatus, Held, Incident, IncidentAbout, Item, LogSequence, Record,
-        RecordKind, Stored, WorkflowId,
+        Case, CaseId, CaseStatus, EntryKind, Held, Incident, IncidentAbout, Item, JournalId,
+        LogSequence, Record, RecordKind, Stored, WorkflowId,
     },
     storage::{Beat, Offer, StorageError},
 };
@@ -140,9 +140,13 @@ impl Views {
         let (storage, record, now) = (&self.reader.storage, &head.value, self.reader.clock.now());
         let open = Open::of_head(head);
         // Of a short wait nothing else brings it back: whoever gets it before its time gives it back.
+        let answered = match record.status {
+            CaseStatus::Running => self.answered(&open, &record.items).await?,
+            _ => Vec::new(),
+        };
         let is_later = |item: &Item| {
             let armed = item.wait.as_ref().filter(|wait| wait.timer.is_some());
-            armed.is_some_and(|wait| wait.until > now)
+            armed.is_some_and(|wait| wait.until > now) && !answered.contains(&item.number)
         };
         let is_wanted = |item: &&Item| open.is_workable(item) && !is_later(item);
         if record.status != CaseStatus::Running || !record.items.iter().any(|of| is_wanted(&of)) {
@@ -166,6 +170,25 @@ impl Views {
             storage.offer(&missing).await?;
         }
         Ok(missing.len() as u64)
+    }
+
+    /// Those of a case's items that wait for answers which have come.
+    async fn answered(&self, open: &Open<'_>, items: &[Item]) -> Result<Vec<u64>> {
+        let mut found = Vec::new();
+        for item in items.iter().filter(|item| item.wait.as_ref().is_some_and(|of| of.answers)) {
+            let (workflow, case) = (open.workflow.clone(), open.case.clone());
+            if self.is_answered(&WorkId { workflow, case, item: item.number }).await? {
+                found.push(item.number);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Returns true if an answer has come since the journal of an item that waits for one was left.
+    pub(in crate::petrel) async fn is_answered(&self, of: &WorkId) -> Result<bool> {
+        let WorkId { workflow, case, item } = of.clone();
+        let last = self.reader.storage.last_entry(&JournalId { workflow, case, item }).await?;
+        Ok(last.is_some_and(|last| matches!(last.entry.what, EntryKind::Resolved { .. })))
     }
 
     /// Returns true if somebody may have an item: its attempt is young, or its lease is alive.

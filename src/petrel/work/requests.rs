@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use crate::petrel::{Changed, Error, WorkId};
 use crate::{
-    engine::Answered,
+    engine::{Answered, PutOff},
     models::{Failure, Item, KindId},
 };
 
@@ -54,8 +53,8 @@ pub(super) enum Answer {
     Done(Answered),
     /// It failed.
     Failed(Failure),
-    /// It was not carried out to its end, and nobody is to begin it before a time.
-    Released(Option<DateTime<Utc>>),
+    /// It was not carried out to its end, and waits before anybody is to begin it.
+    Released(Option<PutOff>),
 }
 
 impl Answer {
@@ -77,7 +76,12 @@ impl Answer {
             }
             Self::Failed(failure) => serde_json::json!({ "item": item, "failure": failure }),
             Self::Released(None) => serde_json::json!({ "item": item }),
-            Self::Released(until) => serde_json::json!({ "item": item, "until": until }),
+            Self::Released(Some(PutOff { until, answers: false })) => {
+                serde_json::json!({ "item": item, "until": until })
+            }
+            Self::Released(Some(PutOff { until, answers })) => {
+                serde_json::json!({ "item": item, "until": until, "answers": answers })
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! Durable handlers on a real server.
 
+mod awakeables;
 mod inputs;
 mod life;
 mod settled;

@@ -117,6 +117,8 @@ async fn no_command_shows_text_from_outside_as_it_is() {
         &["incident", "retry", "w", "c", "1"],
         &["incident", "complete", "w", "c", "1"],
         &["incident", "settle", "w", "c", "1", "--not-done"],
+        &["awakeable", "resolve", "aw1.dw.AA"],
+        &["awakeable", "reject", "aw1.dw.AA", "--code", "NO"],
         &["work", "list", "w", "c"],
         &["work", "fail", "w", "c", "1", "--code", HOSTILE],
         &["work", "complete", "w", "c", "1", "--by", HOSTILE],
