@@ -9,15 +9,16 @@ use super::{
     Context,
     environment::{Attempted, Environment},
     error::{Difference, Fatal},
+    function::{RETURNED, definition, kind_of, outcome},
     journal::Journal,
     past::Past,
     run::Run,
 };
 use crate::{
-    models::{EntryKind, JournalId, KindId, StoredEntry, kept_name},
+    models::{EntryKind, JournalId, KindId, StoredEntry, WorkflowId, kept_name},
     petrel::WorkId,
     storage::Journals,
-    worker::{Attempt, WorkError, WorkerBuilder, input_refused},
+    worker::{Attempt, Done, WorkError, WorkerBuilder, input_refused},
 };
 
 impl WorkerBuilder {
@@ -37,25 +38,54 @@ impl WorkerBuilder {
     {
         let run = Arc::new(run);
         self.handle(kind, move |attempt: Attempt, input: Value| {
-            let run = Arc::clone(&run);
-            async move {
-                // It could not be read back from the journal.
-                if let Some(name) = kept_name(&input) {
-                    let reason = format!("no field may have the name {name:?}");
-                    return Err(input_refused(&serde::de::Error::custom(reason)));
-                }
-                let petrel = attempt.petrel();
-                let WorkId { workflow, case, item } = attempt.work().clone();
-                let of = JournalId { workflow, case, item };
-                let store: Arc<dyn Journals> = petrel.storage().clone();
-                let by = (attempt.worker().to_owned(), petrel.now());
-                let opened = Journal::open(store, of, attempt.claim(), by, input).await;
-                let opened = opened.map_err(|fatal| WorkError::from(fatal.failure()))?;
-                let environment = Arc::new(Attempted { clock: petrel.clock(), attempt });
-                carry_out(environment, opened, |context, input| run(context, input)).await
-            }
+            attempted(attempt, input, run.clone())
         })
     }
+
+    /// Serves a durable handler as a function with a workflow of its own, made when the worker starts:
+    /// [`Petrel::invoke`](crate::Petrel::invoke) begins a case of it and waits for the result. Its kind is its name, and its queue the first
+    /// one that the worker serves, or `default`. All that [`durable`](Self::durable) says holds.
+    ///
+    /// # Errors
+    ///
+    /// [`Worker::run`](crate::worker::Worker::run) refuses a name that a workflow of another kind has.
+    #[must_use]
+    pub fn function<I, O, F, R>(self, name: WorkflowId, run: F) -> Self
+    where
+        I: DeserializeOwned + Send + 'static,
+        O: Serialize + Send + 'static,
+        F: Fn(Context, I) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<O, WorkError>> + Send + 'static,
+    {
+        let (run, kind) = (Arc::new(run), kind_of(&name));
+        self.registers(definition(&name)).handle_outcomes(kind, move |attempt: Attempt, input| {
+            let attempted = attempted(attempt, input, run.clone());
+            async move { Done::by(outcome(RETURNED), attempted.await?) }
+        })
+    }
+}
+
+/// Carries out an attempt at a handler.
+async fn attempted<I, O, F, R>(attempt: Attempt, input: Value, run: Arc<F>) -> Result<O, WorkError>
+where
+    I: DeserializeOwned,
+    F: Fn(Context, I) -> R,
+    R: Future<Output = Result<O, WorkError>>,
+{
+    // It could not be read back from the journal.
+    if let Some(name) = kept_name(&input) {
+        let reason = format!("no field may have the name {name:?}");
+        return Err(input_refused(&serde::de::Error::custom(reason)));
+    }
+    let petrel = attempt.petrel();
+    let WorkId { workflow, case, item } = attempt.work().clone();
+    let of = JournalId { workflow, case, item };
+    let store: Arc<dyn Journals> = petrel.storage().clone();
+    let by = (attempt.worker().to_owned(), petrel.now());
+    let opened = Journal::open(store, of, attempt.claim(), by, input).await;
+    let opened = opened.map_err(|fatal| WorkError::from(fatal.failure()))?;
+    let environment = Arc::new(Attempted { clock: petrel.clock(), attempt });
+    carry_out(environment, opened, |context, input| run(context, input)).await
 }
 
 /// Carries a handler out on its journal, which has these entries, the input among them.

@@ -12,6 +12,7 @@ mod change;
 #[cfg(feature = "analysis")]
 mod checks;
 mod clock;
+mod connect;
 mod error;
 pub(crate) mod export;
 mod limits;

@@ -13,10 +13,13 @@ use super::{
     queue::ServedQueue,
 };
 use crate::{
-    models::{KindId, QueueId},
-    petrel::Petrel,
+    models::{Activity, KindId, QueueId, WorkflowDefinition},
+    petrel::{Error, ExpectedVersion, Petrel},
     storage::{QueueSettings, ServedQueue as Served, Source, WorkerCard},
 };
+
+/// Field of a definition's metadata that says that it is a function's.
+pub(crate) const FUNCTION: &str = "function";
 
 /// Wait before the store is asked again that did not answer.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -56,6 +59,7 @@ impl QueueOptions {
 pub struct Worker {
     shared: Arc<Shared>,
     queues: Vec<QueueOptions>,
+    functions: Vec<WorkflowDefinition>,
     grace: Duration,
 }
 
@@ -82,6 +86,7 @@ pub struct WorkerBuilder {
     name: Option<String>,
     queues: Vec<QueueOptions>,
     handlers: Vec<(KindId, Handler)>,
+    functions: Vec<WorkflowDefinition>,
     hands_over: bool,
     grace: Duration,
 }
@@ -92,14 +97,23 @@ impl Worker {
 
     /// A worker on the cases of a handle.
     pub fn builder(petrel: Petrel) -> WorkerBuilder {
-        let (queues, handlers) = (Vec::new(), Vec::new());
+        let (queues, handlers, functions) = (Vec::new(), Vec::new(), Vec::new());
         let (name, hands_over, grace) = (None, true, Self::GRACE);
-        WorkerBuilder { petrel, name, queues, handlers, hands_over, grace }
+        WorkerBuilder { petrel, name, queues, handlers, functions, hands_over, grace }
     }
 
     /// The worker's name.
     pub fn name(&self) -> &str {
         &self.shared.name
+    }
+
+    /// Stores the workflows of its functions, as [`run`](Self::run) does: from then on they can be invoked.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkerError::Function`] if a workflow of another kind has the name of one.
+    pub async fn register(&self) -> Result<(), WorkerError> {
+        register(&self.shared.petrel, &self.functions).await
     }
 
     /// Serves the queues until `shutdown`; then nothing more is begun, what runs may end within the grace,
@@ -109,10 +123,17 @@ impl Worker {
     ///
     /// A queue whose settings are others than were asked for.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), WorkerError> {
-        let Self { shared, queues, grace } = self;
+        let Self { shared, queues, functions, grace } = self;
+        let register = || register(&shared.petrel, &functions);
+        let waits = (&*shared, &shutdown);
+        if answered(waits, register, "its functions are not registered").await?.is_none() {
+            return Ok(());
+        }
         let mut served = Vec::new();
         for options in &queues {
-            match look(&shared, options, &shutdown).await? {
+            let waits = (&*shared, &shutdown);
+            let look = || ServedQueue::look(&shared, options);
+            match answered(waits, look, "a queue can't be looked at").await? {
                 Some(queue) => served.push(queue),
                 None => return Ok(()),
             }
@@ -179,6 +200,14 @@ impl WorkerBuilder {
         self.with(kind, Handler::with_outcomes(run))
     }
 
+    /// Stores the workflow of a function when the worker starts. Its work is in the first queue that the worker serves, or
+    /// in the default one where it names none.
+    #[must_use]
+    pub(crate) fn registers(mut self, function: WorkflowDefinition) -> Self {
+        self.functions.push(function);
+        self
+    }
+
     fn with(mut self, kind: KindId, handler: Handler) -> Self {
         self.handlers.push((kind, handler));
         self
@@ -204,7 +233,16 @@ impl WorkerBuilder {
     ///
     /// Two handlers of one kind, a queue that is there twice or has no concurrency, or nothing to do.
     pub fn build(self) -> Result<Worker, WorkerError> {
-        let Self { petrel, name, queues, handlers: all, hands_over, grace } = self;
+        let Self { petrel, name, mut queues, handlers: all, mut functions, hands_over, grace } =
+            self;
+        if let (true, false) = (queues.is_empty(), functions.is_empty()) {
+            let queue = QueueId::new(Activity::QUEUE).expect("it is an id");
+            queues.push(QueueOptions::new(queue));
+        }
+        let activities = functions.iter_mut().flat_map(|of| &mut of.transitions);
+        for activity in activities.filter_map(|of| of.activity.as_mut()) {
+            activity.queue = queues.first().map(|of| of.queue.clone());
+        }
         if queues.is_empty() || all.is_empty() {
             return Err(WorkerError::Nothing);
         }
@@ -232,33 +270,47 @@ impl WorkerBuilder {
         let name = name.unwrap_or_else(default_name);
         let (book, shutdown, grace_over) = Default::default();
         let shared = Shared { petrel, name, handlers, book, hands_over, shutdown, grace_over };
-        Ok(Worker { shared: Arc::new(shared), queues, grace })
+        Ok(Worker { shared: Arc::new(shared), queues, functions, grace })
     }
 }
 
-/// Looks at a queue as soon as the store answers; `None` if there is a shutdown before.
-async fn look(
-    shared: &Shared,
-    options: &QueueOptions,
-    shutdown: &CancellationToken,
-) -> Result<Option<ServedQueue>, WorkerError> {
+/// Asks until the store answers; `None` if there is a shutdown before.
+async fn answered<T, R: Future<Output = Result<T, WorkerError>>>(
+    (shared, shutdown): (&Shared, &CancellationToken),
+    ask: impl Fn() -> R,
+    waits: &str,
+) -> Result<Option<T>, WorkerError> {
     let mut complained = false;
     loop {
-        match ServedQueue::look(shared, options).await {
+        match ask().await {
             Err(WorkerError::Petrel(error)) if error.retryable() => {
                 if !complained {
-                    let worker = &shared.name;
-                    tracing::warn!(worker, queue = %options.queue, %error, "the worker waits");
+                    tracing::warn!(worker = shared.name, %error, "the worker waits: {waits}");
                 }
                 complained = true;
             }
-            looked => return looked.map(Some),
+            answered => return answered.map(Some),
         }
         tokio::select! {
             () = shutdown.cancelled() => return Ok(None),
             () = tokio::time::sleep(AGAIN) => {}
         }
     }
+}
+
+/// Stores the workflows of functions, each in place of an earlier one of that function alone.
+async fn register(petrel: &Petrel, functions: &[WorkflowDefinition]) -> Result<(), WorkerError> {
+    for function in functions {
+        match petrel.workflow(&function.id).await {
+            Ok(there) if !there.definition.metadata.contains_key(FUNCTION) => {
+                return Err(WorkerError::Function(function.id.clone()));
+            }
+            Ok(_) | Err(Error::NotFound(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+        petrel.create_workflow(function.clone(), ExpectedVersion::Any).await?;
+    }
+    Ok(())
 }
 
 /// Listens for what happens to items whose attempts run, for ever.

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::OperationError;
 use crate::{
-    models::{Failure, KindId, Operation, QueueId},
+    models::{Failure, KindId, Operation, QueueId, WorkflowId},
     petrel,
 };
 
@@ -116,6 +116,11 @@ pub enum WorkerError {
         /// The fault, with advice.
         reason: String,
     },
+    /// A function whose id another workflow has.
+    #[error(
+        "workflow {0} is there and is no function; give the function another id, so that the workflow stays"
+    )]
+    Function(WorkflowId),
     /// The store failed.
     #[error(transparent)]
     Petrel(#[from] petrel::Error),

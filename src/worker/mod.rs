@@ -20,6 +20,7 @@ mod operation_error;
 mod queue;
 
 pub use attempt::{Attempt, StopReason};
+pub(crate) use builder::FUNCTION;
 pub use builder::{QueueOptions, Worker, WorkerBuilder};
 pub use command::CommandHandler;
 pub use error::{WorkError, WorkerError};

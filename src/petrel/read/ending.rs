@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::{
     engine::merge_patch,
-    models::{Case, CaseId, CaseStatus, WorkflowId},
+    models::{Case, CaseId, CaseStatus, Incident, WorkflowId},
     petrel::{Error, Petrel, Result, views::unseen::touched},
     storage::LogScope,
 };
@@ -24,9 +24,30 @@ impl Petrel {
         case: &CaseId,
         limit: Duration,
     ) -> Result<Arc<Case>> {
+        self.await_if(workflow, case, limit, |status, _| status.has_ended()).await
+    }
+
+    /// The same; or where an incident stops a part of it.
+    pub async fn await_case_or_incident(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+        limit: Duration,
+    ) -> Result<Arc<Case>> {
+        let stops = |status: CaseStatus, open: &[Incident]| status.has_ended() || !open.is_empty();
+        self.await_if(workflow, case, limit, stops).await
+    }
+
+    async fn await_if(
+        &self,
+        workflow: &WorkflowId,
+        case: &CaseId,
+        limit: Duration,
+        stops: impl Fn(CaseStatus, &[Incident]) -> bool,
+    ) -> Result<Arc<Case>> {
         let until = Instant::now() + limit.min(LONGEST);
         let now = self.ending(workflow, case).await?;
-        if now.status.has_ended() {
+        if stops(now.status, &now.incidents) {
             return Ok(now);
         }
         let scope = LogScope::Case(workflow.clone(), case.clone());
@@ -34,7 +55,10 @@ impl Petrel {
         let mut records = self.watch(scope, Some(after)).await?;
         loop {
             let ends = match timeout_at(until, records.next()).await {
-                Ok(Some(record)) => record?.value.status.has_ended(),
+                Ok(Some(record)) => {
+                    let record = &record?.value;
+                    stops(record.status, &record.incidents)
+                }
                 // Nobody follows any more, as where the process ends.
                 Ok(None) | Err(_) => return self.ending(workflow, case).await,
             };

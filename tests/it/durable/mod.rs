@@ -2,6 +2,7 @@
 
 mod awakeables;
 mod inputs;
+mod invoked;
 mod life;
 mod settled;
 mod sleeps;
