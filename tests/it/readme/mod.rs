@@ -207,11 +207,12 @@ async fn the_commands_of_the_page_about_work_do_what_it_says() {
 }
 
 #[test]
-fn the_rust_program_of_the_readme_is_the_example() {
+fn the_rust_programs_of_the_readme_are_the_examples() {
     let blocks = blocks(&document("README.md"));
     let shown: Vec<_> = blocks.iter().filter(|block| block.language == "rust").collect();
-    assert_eq!(shown.len(), 1);
+    assert_eq!(shown.len(), 2);
     assert_eq!(shown[0].text, document("examples/memory.rs"));
+    assert_eq!(shown[1].text, document("examples/durable/hello.rs"));
 }
 
 #[tokio::test]
