@@ -5,10 +5,10 @@ use std::{sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::{answer_id::AnswerId, finite, journal::Journal, step::cut};
+use super::{answer_id::AnswerId, beside::places, finite, journal::Journal, step::cut};
 use crate::{
     engine::wrong_code,
-    models::{EntryKind, Failure, JournalId, Operation, OperationEnd, StoredEntry},
+    models::{Chosen, EntryKind, Failure, JournalId, Operation, OperationEnd, StoredEntry},
     petrel::{self, Change, Petrel, WorkId},
     storage::{Journals, StorageError},
 };
@@ -80,6 +80,7 @@ impl Standing {
             standing = match entry.what {
                 EntryKind::Retried { of } if of == *operation => Self::Open,
                 EntryKind::Ended { of, .. } if of == *operation => Self::Over,
+                EntryKind::Ended { of, end, .. } if is_left_out(operation, &of, &end) => Self::Over,
                 EntryKind::Resolved { of, end, by, .. }
                 | EntryKind::Settled { of, end: Some(end), by, .. }
                     if of == *operation && !matches!(standing, Self::Over) =>
@@ -91,6 +92,16 @@ impl Standing {
         }
         standing
     }
+}
+
+/// Returns true if an operation is in a branch that another operation has left out, by its end.
+fn is_left_out(operation: &Operation, by: &Operation, end: &OperationEnd) -> bool {
+    let Some(chosen) = Chosen::by(by, end) else { return false };
+    let (mut round, at) = (places(by), places(operation));
+    // The branches are beside it.
+    round.pop();
+    let number = at.strip_prefix(round.as_slice()).and_then(|rest| rest.first());
+    number.is_some_and(|number| chosen.leaves_out(*number))
 }
 
 impl Petrel {

@@ -37,7 +37,7 @@ impl UnderWay {
 }
 
 /// Numbers as rows that follow one another.
-fn rows(numbers: BTreeSet<u64>) -> Vec<[u64; 2]> {
+pub(super) fn rows(numbers: BTreeSet<u64>) -> Vec<[u64; 2]> {
     let mut rows: Vec<[u64; 2]> = Vec::new();
     for number in numbers {
         match rows.last_mut() {

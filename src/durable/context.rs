@@ -152,6 +152,17 @@ impl Context {
         Self { run: Arc::clone(&self.run), scope: Arc::new(scope) }
     }
 
+    /// Path of its scope.
+    pub(super) fn path(&self) -> &str {
+        &self.scope.path
+    }
+
+    /// Number of its scope in the one round it; 0 of the outermost.
+    pub(super) fn number(&self) -> u64 {
+        let own = self.scope.path.rsplit('/').next().and_then(|own| own.split_once(':'));
+        own.and_then(|(number, _)| number.parse().ok()).unwrap_or_default()
+    }
+
     /// Ends the run where a name, with the scopes round it, is longer than an entry should have.
     fn must_have_room(&self, name: &str) {
         let length = self.scope.path.len() + name.len();

@@ -9,6 +9,7 @@ mod answer;
 mod answer_id;
 mod awakeable;
 mod beside;
+mod branches;
 mod client;
 mod context;
 mod environment;
@@ -29,6 +30,7 @@ mod worker;
 
 pub use answer::{AnswerError, Answered};
 pub use awakeable::Awakeable;
+pub use branches::{Map, NotEnough, Select};
 pub use client::{Invocation, InvocationStatus, Invoke, InvokeError, Start};
 pub use context::Context;
 pub use random::Seeded;

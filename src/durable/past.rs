@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::beside::places;
-use crate::models::{EntryKind, JournalEntry, Operation, OperationEnd, StoredEntry, Times};
+use crate::models::{Chosen, EntryKind, JournalEntry, Operation, OperationEnd, StoredEntry, Times};
 
 /// The past, by the scope and the number of each operation.
 #[derive(Debug, Default)]
@@ -207,8 +207,24 @@ impl Past {
         past.is_settled.then_some(past.attempt)
     }
 
-    /// Has a failed operation carried out again, as if no attempt had failed.
+    /// Has a failed operation carried out again, as if no attempt had failed. What was chosen because of it is chosen
+    /// anew.
     pub(super) fn forget_failure(&mut self, of: &Operation) {
+        let mut path = of.scope.as_str();
+        while !path.is_empty() {
+            let (outer, own) = path.rsplit_once('/').unwrap_or(("", path));
+            let number = own.split_once(':').and_then(|(number, _)| number.parse().ok());
+            for beside in self.operations.get_mut(outer).into_iter().flat_map(HashMap::values_mut) {
+                let chosen = |(end, _): &(OperationEnd, Times)| {
+                    Chosen::by(&beside.of, end)
+                        .is_some_and(|chosen| chosen.takes(number.unwrap_or_default()))
+                };
+                if beside.end.as_ref().is_some_and(chosen) {
+                    beside.end = None;
+                }
+            }
+            path = outer;
+        }
         let operation = self.operation(of.clone(), 0);
         (operation.end, operation.failed, operation.next) = (None, 0, None);
         (operation.started, operation.until) = (None, None);
@@ -219,6 +235,14 @@ impl Past {
     fn left(&self) -> impl Iterator<Item = &PastOperation> {
         let all = self.operations.values().flat_map(HashMap::values);
         all.filter(|past| !past.only_waits())
+    }
+
+    /// Leaves out what there is of a scope, and of those in it.
+    pub(super) fn leave_out(&mut self, scope: &str) {
+        let is_in = |path: &str| {
+            path.strip_prefix(scope).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        self.operations.retain(|path, _| !is_in(path));
     }
 
     /// Number of the operations that were not taken.

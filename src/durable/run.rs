@@ -21,7 +21,7 @@ use super::{
     waits::{Idle, Up, UpToIdle, Waits},
 };
 use crate::{
-    models::{EntryKind, JournalId, Operation, StoredEntry},
+    models::{EntryKind, JournalEntry, JournalId, Operation, StoredEntry},
     storage::StorageError,
     worker::WorkError,
 };
@@ -184,6 +184,20 @@ impl Run {
         }
     }
 
+    /// Writes an entry that has to fit into a message.
+    pub(super) async fn write_whole(&self, what: EntryKind) {
+        if let Err(TooLarge { size, limit }) = self.write(what).await {
+            let subject = "the word on some branches".to_owned();
+            self.end_by(Fatal::Journal(StorageError::TooLarge { subject, size, limit })).await
+        }
+    }
+
+    /// Leaves out what the past has of some scopes: nobody asks for it.
+    pub(super) fn leave_out<'s>(&self, scopes: impl Iterator<Item = &'s str>) {
+        let mut past = self.past();
+        scopes.for_each(|scope| past.leave_out(scope));
+    }
+
     /// Writes the end of an operation that waits for an answer, unless that has come before. Returns true if it was
     /// written.
     pub(super) async fn write_unless_answered(&self, of: &Operation, what: EntryKind) -> bool {
@@ -231,7 +245,10 @@ impl Run {
         }
         {
             let mut past = self.past();
-            heard.into_iter().for_each(|stored| past.hear(stored.entry));
+            // All else is of this run: what a branch wrote that was dropped before it heard of it.
+            let answers = heard.into_iter().map(|stored| stored.entry);
+            let is_answer = |entry: &JournalEntry| matches!(entry.what, EntryKind::Resolved { .. });
+            answers.filter(is_answer).for_each(|entry| past.hear(entry));
         }
         self.heard.notify_waiters();
     }

@@ -1,6 +1,7 @@
 //! Handlers on journals in memory, whose runs end at any entry.
 
 mod awakeables;
+mod branches;
 mod differences;
 mod every_entry;
 mod fixture;

@@ -37,8 +37,8 @@ pub use ids::{
     TransitionId, WorkflowId,
 };
 pub use journal::{
-    EntryKind, JOURNAL_FORMAT, JOURNAL_PAGE, JournalEnd, JournalEntry, JournalId, Operation,
-    OperationEnd, OperationKind, StoredEntry, Times,
+    Chosen, EntryKind, JOURNAL_FORMAT, JOURNAL_PAGE, JournalEnd, JournalEntry, JournalId,
+    Operation, OperationEnd, OperationKind, StoredEntry, Times,
 };
 pub use json::{
     MAX_NESTING, MAX_NESTING_READ, is_kept_name, json_length, kept_name, nesting, object_kept_name,

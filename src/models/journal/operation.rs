@@ -36,6 +36,10 @@ pub enum OperationKind {
     Sleep,
     /// A wait for an answer from outside.
     Awakeable,
+    /// The first of some branches.
+    Select,
+    /// Branches of which not all are awaited.
+    Map,
     /// A newer version's kind.
     #[serde(other)]
     Unknown,
@@ -49,6 +53,8 @@ impl OperationKind {
             Self::Now => "now",
             Self::Sleep => "sleep",
             Self::Awakeable => "awakeable",
+            Self::Select => "select",
+            Self::Map => "map",
             Self::Unknown => "unknown",
         }
     }

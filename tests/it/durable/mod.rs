@@ -1,6 +1,7 @@
 //! Durable handlers on a real server.
 
 mod awakeables;
+mod branches;
 mod examples;
 mod inputs;
 mod invoked;
