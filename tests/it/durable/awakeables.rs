@@ -262,12 +262,13 @@ async fn dies_after_the_entry(petrel: &Petrel, id: &str) {
 async fn an_answer_whose_sender_died_is_found_by_whoever_serves() {
     let (_server, petrel) = system().await;
     let (running, _, effects) = parked(&petrel, None).await;
+    assert_eq!(petrel.mend_open().await.unwrap(), 0, "without an answer nobody wakes it");
     dies_after_the_entry(&petrel, "c").await;
     assert_eq!(effects.lock().unwrap().len(), 0);
-    let serving = Running::serving(&petrel);
+    // As it does by itself once a minute.
+    assert_eq!(petrel.mend_open().await.unwrap(), 1);
     assert_eq!(answer_of(&petrel, "c").await, json!("late"));
     running.stop().await;
-    serving.stop().await;
     is_whole(&petrel).await;
 }
 
