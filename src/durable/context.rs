@@ -152,6 +152,18 @@ impl Context {
         Self { run: Arc::clone(&self.run), scope: Arc::new(scope) }
     }
 
+    /// Returns true if the code takes a new way here: in each invocation that comes to this place for the first time, and
+    /// in each other run of that one. In one that had gone on from here before the change it is false, so that it goes
+    /// on as it did. The name stands for the change, in its scope; where no invocation needs the former way any more,
+    /// that way can go, and the question with it when no invocation needs the answer.
+    pub fn patched(&self, id: &str) -> impl Future<Output = bool> + Send + use<> {
+        self.run.must_be_outside_of_steps();
+        self.must_have_room(id);
+        let (run, scope, id) = (Arc::clone(&self.run), self.scope.path.clone(), id.to_owned());
+        let made = self.scope.made.load(Ordering::Relaxed);
+        async move { run.patched(scope, id, made).await }
+    }
+
     /// Path of its scope.
     pub(super) fn path(&self) -> &str {
         &self.scope.path

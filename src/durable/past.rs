@@ -1,6 +1,6 @@
 //! The past of a handler: what its journal had when the run began.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -12,6 +12,8 @@ use crate::models::{Chosen, EntryKind, JournalEntry, Operation, OperationEnd, St
 #[derive(Debug, Default)]
 pub(super) struct Past {
     operations: HashMap<String, HashMap<u64, PastOperation>>,
+    /// The new ways that the handler takes: the paths of the scopes and the names of the changes.
+    patches: HashSet<(String, String)>,
     /// Scopes with operations in them, by the paths round them and their numbers there: each with its own path.
     scopes: HashMap<String, HashMap<u64, String>>,
     /// Times at which claims began since the last entry about an operation: the run before each may have begun others.
@@ -125,6 +127,9 @@ impl Past {
             }
             EntryKind::Awaits { of, until } => past.operation(of, number).until = Some(until),
             EntryKind::Resolved { of, end, .. } => past.answer(of, end, (number, time)),
+            EntryKind::Patched { id, scope } => {
+                past.patches.insert((scope, id));
+            }
             EntryKind::Unknown => {}
         }
     }
@@ -235,6 +240,18 @@ impl Past {
     fn left(&self) -> impl Iterator<Item = &PastOperation> {
         let all = self.operations.values().flat_map(HashMap::values);
         all.filter(|past| !past.only_waits())
+    }
+
+    /// Returns true if the handler takes a new way in a scope; `None` if it may take one there, where it has made so many
+    /// operations.
+    pub(super) fn is_patched(&self, (scope, id): (&str, &str), made: u64) -> Option<bool> {
+        if self.patches.contains(&(scope.to_owned(), id.to_owned())) {
+            return Some(true);
+        }
+        let operations = self.operations.get(scope).into_iter().flat_map(HashMap::keys);
+        let scopes = self.scopes.get(scope).into_iter().flat_map(HashMap::keys);
+        // It went on without it once.
+        operations.chain(scopes).any(|number| *number > made).then_some(false)
     }
 
     /// Leaves out what there is of a scope, and of those in it.

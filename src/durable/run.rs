@@ -184,10 +184,24 @@ impl Run {
         }
     }
 
+    /// Returns true if the handler takes a new way in a scope, where it has made so many operations.
+    pub(super) async fn patched(&self, scope: String, id: String, made: u64) -> bool {
+        if self.fatal.get().is_some() {
+            return future::pending().await;
+        }
+        let known = self.past().is_patched((&scope, &id), made);
+        if let Some(known) = known {
+            return known;
+        }
+        self.go_on().await;
+        self.write_whole(EntryKind::Patched { id, scope }).await;
+        true
+    }
+
     /// Writes an entry that has to fit into a message.
     pub(super) async fn write_whole(&self, what: EntryKind) {
         if let Err(TooLarge { size, limit }) = self.write(what).await {
-            let subject = "the word on some branches".to_owned();
+            let subject = "an entry of a journal".to_owned();
             self.end_by(Fatal::Journal(StorageError::TooLarge { subject, size, limit })).await
         }
     }

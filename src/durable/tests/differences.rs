@@ -141,3 +141,58 @@ async fn a_result_that_the_code_reads_otherwise_differs() {
     assert_eq!(code(ended.clone()), "NON_DETERMINISTIC");
     assert!(words(ended).contains("is not what the code reads"));
 }
+
+/// "a" and "b", as it was; then with "x" between, behind a question or not.
+async fn changed(ctx: Context, world: World, way: u8) -> Result<Value, WorkError> {
+    let inner = ctx.scope("inner");
+    for ctx in [&ctx, &inner] {
+        let mut done = vec![world.step(ctx, "a", |_| Ok(())).await?];
+        if way == 1 && ctx.patched("x between").await {
+            done.push(world.step(ctx, "x", |_| Ok(())).await?);
+        }
+        done.push(world.step(ctx, "b", |_| Ok(())).await?);
+    }
+    Ok(json!(null))
+}
+
+/// Ended after each entry before the change, and goes on with it.
+#[tokio::test]
+async fn code_that_changes_at_a_place_behind_a_question_is_no_difference() {
+    for (at, wanted) in [
+        // The first step of the two scopes is "a", the second one is "b".
+        (0, ["a", "x", "b", "a", "x", "b"].as_slice()),
+        (1, ["a", "x", "b", "a", "x", "b"].as_slice()),
+        (2, ["a", "b", "a", "x", "b"].as_slice()),
+        (3, ["a", "b", "a", "x", "b"].as_slice()),
+        (4, ["a", "b", "a", "b"].as_slice()),
+    ] {
+        let world = World::default();
+        let begun = world.run(Crash::After(at), |ctx, world| changed(ctx, world, 0)).await;
+        assert_eq!(begun.is_some(), at > 4);
+        let ended = world.run(Crash::Never, |ctx, world| changed(ctx, world, 1)).await;
+        ended.unwrap().unwrap();
+        assert_eq!(world.effects(), wanted, "after entry {at}");
+        // Other runs go the same way.
+        for _ in 0..3 {
+            let again = world.run(Crash::Never, |ctx, world| changed(ctx, world, 1)).await;
+            again.unwrap().unwrap();
+        }
+        assert_eq!(world.effects().len(), 0);
+    }
+}
+
+/// Ended at each entry with the question in the code: it has the same answer in each run.
+#[tokio::test]
+async fn a_question_about_a_change_has_one_answer_whatever_is_lost() {
+    for at in 0..9 {
+        for crash in [Crash::Before(at), Crash::After(at), Crash::Unanswered(at)] {
+            let world = World::default();
+            let _ = world.run(crash, |ctx, world| changed(ctx, world, 1)).await;
+            let ended = world.run(Crash::Never, |ctx, world| changed(ctx, world, 1)).await;
+            ended.unwrap().unwrap();
+            let mut done = world.effects();
+            done.dedup();
+            assert_eq!(done, ["a", "x", "b", "a", "x", "b"], "{crash:?}");
+        }
+    }
+}

@@ -133,6 +133,14 @@ pub enum EntryKind {
         #[serde(flatten)]
         of: Operation,
     },
+    /// The handler takes a new way at a place that it had not passed before.
+    Patched {
+        /// Name of the change.
+        id: String,
+        /// Path of the scope.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        scope: String,
+    },
     /// An attempt at a step that is carried out at most once begins.
     Started {
         /// The step.
@@ -214,7 +222,11 @@ impl EntryKind {
             | Self::Retried { of }
             | Self::Settled { of, .. }
             | Self::Started { of, .. } => Some(of),
-            Self::Begun { .. } | Self::Parked { .. } | Self::Failed { .. } | Self::Unknown => None,
+            Self::Begun { .. }
+            | Self::Parked { .. }
+            | Self::Failed { .. }
+            | Self::Patched { .. }
+            | Self::Unknown => None,
         }
     }
 }
@@ -294,6 +306,8 @@ mod tests {
             EntryKind::Failed { of: Some(of.clone()), failure: failure.clone() },
             EntryKind::Failed { of: None, failure: failure.clone() },
             EntryKind::Retried { of: of.clone() },
+            EntryKind::Patched { id: "fraud-check".to_owned(), scope: of.scope.clone() },
+            EntryKind::Patched { id: "fraud-check".to_owned(), scope: String::new() },
             EntryKind::Tried { of: of.clone(), failure, times, next },
             EntryKind::Waits { of: of.clone(), until: next },
             EntryKind::Awaits { of: of.clone(), until: next },
