@@ -16,6 +16,11 @@ use crate::{
 /// Shortest time after which an id that nobody waits for is refused, so that the time does not tell why.
 const REFUSED_AFTER: Duration = Duration::from_millis(100);
 
+/// Number of lost races after which the worker is told of an answer that can't be stored, and the longest pause between
+/// two, in milliseconds.
+const TELLS_AFTER: u32 = 8;
+const LONGEST_PAUSE: u32 = 20;
+
 /// An answer that was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -67,28 +72,45 @@ impl AnswerError {
 
 /// Standing of an operation that waits for an answer, by its journal.
 enum Standing {
-    Open,
-    Answered { end: OperationEnd, by: Option<String>, at: DateTime<Utc> },
+    /// It may be waited for, up to a time.
+    Open(Option<DateTime<Utc>>),
+    Answered {
+        end: OperationEnd,
+        by: Option<String>,
+        at: DateTime<Utc>,
+    },
     Over,
 }
 
 impl Standing {
-    fn of(entries: Vec<StoredEntry>, operation: &Operation) -> Self {
-        let mut standing = Self::Open;
+    fn of(entries: &[StoredEntry], operation: &Operation) -> Self {
+        let mut standing = Self::Open(None);
         for StoredEntry { entry, .. } in entries {
             let at = entry.time;
-            standing = match entry.what {
-                EntryKind::Retried { of } if of == *operation => Self::Open,
-                EntryKind::Ended { of, .. } if of == *operation => Self::Over,
-                EntryKind::Ended { of, end, .. } if is_left_out(operation, &of, &end) => Self::Over,
+            let is_answered = matches!(standing, Self::Answered { .. });
+            match &entry.what {
+                EntryKind::Retried { of } | EntryKind::Settled { of, end: None, .. }
+                    if of == operation =>
+                {
+                    standing = Self::Open(None);
+                }
+                EntryKind::Awaits { of, until } if of == operation && !is_answered => {
+                    standing = Self::Open(Some(*until));
+                }
+                // The handler has seen its answer.
+                EntryKind::Ended { of, .. } if of == operation && is_answered => {}
+                EntryKind::Ended { of, .. } if of == operation => standing = Self::Over,
+                EntryKind::Ended { of, end, .. } if is_left_out(operation, of, end) => {
+                    standing = Self::Over;
+                }
                 EntryKind::Resolved { of, end, by, .. }
                 | EntryKind::Settled { of, end: Some(end), by, .. }
-                    if of == *operation && !matches!(standing, Self::Over) =>
+                    if of == operation && !matches!(standing, Self::Over) =>
                 {
-                    Self::Answered { end, by, at }
+                    standing = Self::Answered { end: end.clone(), by: by.clone(), at };
                 }
-                _ => standing,
-            };
+                _ => {}
+            }
         }
         standing
     }
@@ -177,10 +199,11 @@ impl Petrel {
         let AnswerId { item, of, .. } = id;
         let JournalId { workflow, case, item: number } = item.clone();
         let work = WorkId { workflow, case, item: number };
-        loop {
+        let mut lost = 0_u32;
+        'look: loop {
             let store: Arc<dyn Journals> = self.storage().clone();
             let found = Journal::look(store, item.clone()).await?;
-            let (journal, entries) = found.ok_or(AnswerError::Unknown)?;
+            let (journal, mut entries) = found.ok_or(AnswerError::Unknown)?;
             let seed = entries.iter().find_map(|stored| match &stored.entry.what {
                 EntryKind::Begun { seed, .. } => seed.clone(),
                 _ => None,
@@ -188,30 +211,52 @@ impl Petrel {
             if !seed.is_some_and(|seed| id.is_of(&seed)) {
                 return Err(AnswerError::Unknown);
             }
-            let repeated = match Standing::of(entries, of) {
-                Standing::Over => return Err(AnswerError::TooLate),
-                Standing::Answered { end: said, .. } if said == *end => true,
-                Standing::Answered { by, at, .. } => return Err(AnswerError::Answered { by, at }),
-                Standing::Open if !self.is_open(&work).await? => return Err(AnswerError::TooLate),
-                Standing::Open => false,
-            };
-            if !repeated {
-                let (of, end) = (of.clone(), end.clone());
-                let (by, notes) = (change.by.clone(), change.metadata.clone());
-                let resolved = EntryKind::Resolved { of, end, by, notes };
-                match journal.append_here(resolved, self.now()).await {
-                    Ok(()) => {}
-                    // Its handler has got on, or somebody else has answered.
-                    Err(StorageError::LostRace { .. }) => continue,
-                    Err(error) => return Err(error.into()),
+            loop {
+                let repeated = match Standing::of(&entries, of) {
+                    Standing::Over => return Err(AnswerError::TooLate),
+                    Standing::Answered { end: said, .. } if said == *end => true,
+                    Standing::Answered { by, at, .. } => {
+                        return Err(AnswerError::Answered { by, at });
+                    }
+                    Standing::Open(until) => {
+                        let is_late = until.is_some_and(|until| until <= self.now());
+                        if is_late || !self.is_open(&work).await? {
+                            return Err(AnswerError::TooLate);
+                        }
+                        false
+                    }
+                };
+                if !repeated {
+                    let (of, end) = (of.clone(), end.clone());
+                    let (by, notes) = (change.by.clone(), change.metadata.clone());
+                    let resolved = EntryKind::Resolved { of, end, by, notes };
+                    match journal.append_here(resolved, self.now()).await {
+                        Ok(()) => {}
+                        // Its handler has got on, or somebody else has answered.
+                        Err(StorageError::LostRace { .. }) => {
+                            lost += 1;
+                            // A worker that hears of it looks into the journal, and writes nothing meanwhile.
+                            if lost.is_multiple_of(TELLS_AFTER) {
+                                self.tell_of_answer(&work).await?;
+                            }
+                            // Of many who answer at once each has its turn.
+                            let pause = u64::from(lost.min(LONGEST_PAUSE));
+                            let pause = rand::random_range(0..=pause);
+                            tokio::time::sleep(Duration::from_millis(pause)).await;
+                            if journal.look_on().await.is_err() {
+                                continue 'look;
+                            }
+                            entries.extend(journal.take_heard());
+                            continue;
+                        }
+                        Err(error) => return Err(error.into()),
+                    }
                 }
+                return match self.tell_of_answer(&work).await? {
+                    true => Ok(Answered { repeated }),
+                    false => Err(AnswerError::TooLate),
+                };
             }
-            // The item may have ended at the same moment, before its handler saw the answer.
-            let is_open = self.tell_of_answer(&work).await?;
-            return match is_open || repeated {
-                true => Ok(Answered { repeated }),
-                false => Err(AnswerError::TooLate),
-            };
         }
     }
 }

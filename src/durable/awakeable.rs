@@ -78,8 +78,8 @@ impl<T> Awakeable<T> {
         let Asked { of, past, under: _under, .. } = run.ask(of).await;
         let mut known = None;
         if let Some(past) = past {
-            if let Some((end, times)) = past.end {
-                return ended(&run, of, end, times.attempt).await;
+            if let Some(end) = past.end.clone() {
+                return answered(&run, (of, place), end, past.is_answer()).await;
             }
             known = past.until;
         }
@@ -100,10 +100,8 @@ impl<T> Awakeable<T> {
             }
         };
         loop {
-            if let Some((end, times)) =
-                run.answer(&of, until).await.and_then(|answered| answered.end)
-            {
-                return ended(&run, of, end, times.attempt).await;
+            if let Some(end) = run.answer(&of, until).await.and_then(|answered| answered.end) {
+                return answered(&run, (of, place), end, true).await;
             }
             run.go_on().await;
             let message = format!("nobody has answered by {}", until.to_rfc3339());
@@ -118,6 +116,22 @@ impl<T> Awakeable<T> {
             }
         }
     }
+}
+
+/// The answer as the handler sees it. An error gets an entry of its own when it does: what it did before that was not
+/// because of it.
+async fn answered<T: DeserializeOwned>(
+    run: &Run,
+    (of, place): (Operation, String),
+    (end, times): (OperationEnd, Times),
+    is_new: bool,
+) -> Result<T, OperationError> {
+    if is_new && matches!(end, OperationEnd::Error(_)) {
+        let beside = run.under_way.beside(&of);
+        let times = Times { place, ..times.clone() };
+        run.write_whole(EntryKind::Ended { of: of.clone(), end: end.clone(), times, beside }).await;
+    }
+    ended(run, of, end, times.attempt).await
 }
 
 impl<T: DeserializeOwned + Send + 'static> IntoFuture for Awakeable<T> {

@@ -1,6 +1,12 @@
 //! The journal of a run: read whole when the run begins, and written at its end.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -27,6 +33,7 @@ pub(super) struct Journal {
     end: Mutex<JournalEnd>,
     /// Entries that others wrote meanwhile, and nobody has asked for.
     heard: std::sync::Mutex<Vec<StoredEntry>>,
+    heard_of: AtomicUsize,
 }
 
 impl Journal {
@@ -44,8 +51,8 @@ impl Journal {
             Some(last) if last.entry.claim > claim => return Err(Fatal::LeaseLost),
             Some(last) => JournalEnd::at(last),
         };
-        let (end, heard) = (Mutex::new(end), Default::default());
-        let journal = Self { store, of, claim, end, heard };
+        let (end, heard, heard_of) = (Mutex::new(end), Default::default(), Default::default());
+        let journal = Self { store, of, claim, end, heard, heard_of };
         let (seed, input) = match last {
             None => (Some(format!("{:032x}", rand::random::<u128>())), Some(input)),
             Some(_) => (None, None),
@@ -66,7 +73,8 @@ impl Journal {
     ) -> Result<Option<(Self, Vec<StoredEntry>)>> {
         let Some(last) = store.last_entry(&of).await? else { return Ok(None) };
         let (claim, end) = (last.entry.claim, Mutex::new(JournalEnd::at(&last)));
-        let journal = Self { store, of, claim, end, heard: Default::default() };
+        let (heard, heard_of) = Default::default();
+        let journal = Self { store, of, claim, end, heard, heard_of };
         let entries = journal.read().await?;
         Ok(Some((journal, entries)))
     }
@@ -101,7 +109,8 @@ impl Journal {
         self.append_if(what, time, |_| true).await.map(drop)
     }
 
-    /// The same, if `goes_on` after what others wrote before it. Returns false if not.
+    /// The same, if `goes_on` when it would follow on the journal's end, with what others wrote and nobody has taken yet.
+    /// Returns false if not.
     pub(super) async fn append_if(
         &self,
         what: EntryKind,
@@ -111,6 +120,10 @@ impl Journal {
         let entry = self.entry(what, time);
         let mut end = self.end.lock().await;
         loop {
+            // Under the lock: what is heard after this is written after the entry.
+            if !goes_on(&self.heard()) {
+                return Ok(false);
+            }
             let next = self.next(&mut end, &entry).await.map_err(Fatal::Journal)?;
             match self.store.write_entry(&self.of, &next, end.sequence).await {
                 Ok(sequence) => {
@@ -125,12 +138,9 @@ impl Journal {
             let mut others = self.others(&mut end).await?;
             let own = others.iter().position(|other| other.entry == next);
             own.map(|own| others.remove(own));
-            let goes_on = own.is_some() || goes_on(&others);
-            self.heard().extend(others);
-            match (own, goes_on) {
-                (Some(_), _) => return Ok(true),
-                (None, false) => return Ok(false),
-                (None, true) => {}
+            self.hears(others);
+            if own.is_some() {
+                return Ok(true);
             }
         }
     }
@@ -139,8 +149,18 @@ impl Journal {
     pub(super) async fn look_on(&self) -> std::result::Result<(), Fatal> {
         let mut end = self.end.lock().await;
         let others = self.others(&mut end).await?;
-        self.heard().extend(others);
+        self.hears(others);
         Ok(())
+    }
+
+    fn hears(&self, others: Vec<StoredEntry>) {
+        self.heard_of.fetch_add(others.len(), Ordering::Relaxed);
+        self.heard().extend(others);
+    }
+
+    /// Number of the entries that others wrote, as far as they are known.
+    pub(super) fn heard_of(&self) -> usize {
+        self.heard_of.load(Ordering::Relaxed)
     }
 
     /// Takes the entries that others wrote since they were last taken.
@@ -169,6 +189,10 @@ impl Journal {
             after.collect::<Vec<_>>()
         };
         let wanted = last.entry.number - end.number;
+        if wanted == 1 {
+            *end = JournalEnd::at(&last);
+            return Ok(vec![last]);
+        }
         let mut recent = new(now.recent());
         if (recent.len() as u64) < wanted {
             let all = again(|| self.sequences(now.clone())).await.map_err(Fatal::Journal)?;

@@ -57,6 +57,11 @@ pub(super) struct PastOperation {
 }
 
 impl PastOperation {
+    /// Returns true if it has an answer that nobody may have seen.
+    pub(super) fn is_answer(&self) -> bool {
+        self.is_answer
+    }
+
     /// Returns true if it waited for what had not come, or nobody may have seen it.
     fn only_waits(&self) -> bool {
         if self.is_answer {
@@ -103,7 +108,7 @@ impl Past {
             EntryKind::Waits { of, until } => past.operation(of, number).until = Some(until),
             EntryKind::Ended { of, end, times, beside } => {
                 let operation = past.operation(of, number);
-                operation.beside = beside;
+                (operation.beside, operation.is_answer) = (beside, false);
                 (operation.attempt, operation.started) = (times.attempt, None);
                 operation.end = Some((end, times));
             }
@@ -145,6 +150,12 @@ impl Past {
             operation.is_answer = true;
         }
         (self.begun, self.is_parked, self.failed) = before;
+    }
+
+    /// Returns true if an operation that waits has an answer that nobody has taken.
+    pub(super) fn is_answered(&self, of: &Operation) -> bool {
+        let there = self.operations.get(&of.scope).and_then(|all| all.get(&of.number));
+        there.is_some_and(|past| past.is_answer)
     }
 
     /// Takes the end of an operation that waits, if its answer has come.
@@ -197,7 +208,11 @@ impl Past {
     fn goes_on_after(&self, ended: &PastOperation) -> bool {
         let ended_at = places(&ended.of);
         let mut later = self.operations.values().flat_map(HashMap::values);
-        later.any(|other| other.first > ended.last && !ended.was_beside(&ended_at, &other.of))
+        // An answer to what nobody had waited for is somebody else's doing.
+        let is_own = |other: &PastOperation| !other.is_answer || other.until.is_some();
+        later.any(|other| {
+            other.first > ended.last && is_own(other) && !ended.was_beside(&ended_at, &other.of)
+        })
     }
 
     /// The attempt at a step that is carried out at most once, of which nobody knows if it had its effect.

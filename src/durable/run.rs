@@ -220,7 +220,8 @@ impl Run {
         }
         let _busy = self.waits.busy();
         let is_other = |stored: &StoredEntry| !matches!(&stored.entry.what, EntryKind::Resolved { of: answered, .. } if answered == of);
-        let goes_on = |others: &[StoredEntry]| others.iter().all(is_other);
+        let goes_on =
+            |heard: &[StoredEntry]| heard.iter().all(is_other) && !self.past().is_answered(of);
         let written = self.journal.append_if(what, self.environment.now(), goes_on).await;
         self.hear();
         match written {
@@ -267,13 +268,11 @@ impl Run {
         self.heard.notify_waiters();
     }
 
-    /// Looks into the journal as long as an answer is waited for, and something may have happened.
+    /// Looks into the journal where something may have happened.
     async fn listen(&self) -> Infallible {
         loop {
+            // Also where nothing waits yet: whoever answers beside many quick steps gets a turn meanwhile.
             self.environment.news().await;
-            if !self.waits.answers() {
-                continue;
-            }
             match self.journal.look_on().await {
                 Ok(()) => self.hear(),
                 Err(fatal) => self.fail(fatal),
@@ -307,7 +306,10 @@ impl Run {
             Idle::Paused => None,
         };
         let parked = EntryKind::Parked { until: put_off.map(|of| of.until) };
-        match self.journal.append_if(parked, self.environment.now(), <[_]>::is_empty).await {
+        // Nothing was heard of since the handler came to rest.
+        let heard_of = self.journal.heard_of();
+        let rests = |_: &[StoredEntry]| self.journal.heard_of() == heard_of;
+        match self.journal.append_if(parked, self.environment.now(), rests).await {
             Ok(true) => {
                 self.environment.give_back(put_off);
                 self.fail(Fatal::GivenBack);

@@ -141,7 +141,9 @@ impl Petrel {
         let of = JournalId { workflow: workflow.clone(), case: case.clone(), item };
         let store: Arc<dyn Journals> = self.storage().clone();
         let (journal, entries) = Journal::look(store, of).await?.ok_or_else(nothing)?;
-        match entries.last().map(|last| last.entry.clone()) {
+        // Answers to other operations may have come since.
+        let mut own = entries.iter().rev().map(|stored| &stored.entry);
+        match own.find(|entry| !matches!(entry.what, EntryKind::Resolved { .. })).cloned() {
             // The incident is about the step at which the last run ended.
             Some(JournalEntry { what: EntryKind::Failed { of: Some(of), failure }, .. }) => {
                 let past = Past::of(entries);

@@ -59,11 +59,6 @@ impl Waits {
         self.state().is_paused
     }
 
-    /// Returns true if an operation waits for an answer.
-    pub(super) fn answers(&self) -> bool {
-        self.state().times.values().any(|(_, answers)| *answers)
-    }
-
     /// The end of all waits, if there are some and nothing else goes on.
     pub(super) fn idle(&self) -> Option<Idle> {
         let state = self.state();

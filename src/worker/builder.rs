@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures::StreamExt;
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
@@ -302,7 +303,7 @@ async fn answered<T, R: Future<Output = Result<T, WorkerError>>>(
 async fn register(petrel: &Petrel, functions: &[WorkflowDefinition]) -> Result<(), WorkerError> {
     for function in functions {
         match petrel.workflow(&function.id).await {
-            Ok(there) if !there.definition.metadata.contains_key(FUNCTION) => {
+            Ok(there) if there.definition.metadata.get(FUNCTION) != Some(&Value::Bool(true)) => {
                 return Err(WorkerError::Function(function.id.clone()));
             }
             Ok(_) | Err(Error::NotFound(_)) => {}

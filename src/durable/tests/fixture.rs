@@ -12,6 +12,8 @@ use serde_json::Value;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+pub(super) use super::crash::Crash;
+use super::crash::{Crashing, answers};
 use crate::{
     durable::{
         Context, OperationError, environment::Environment, journal::Journal, worker::carry_out,
@@ -19,9 +21,9 @@ use crate::{
     engine::PutOff,
     models::{
         CaseId, EntryKind, JournalEntry, JournalId, LogSequence, Operation, OperationEnd,
-        OperationKind, StoredEntry, WorkflowId,
+        OperationKind, WorkflowId,
     },
-    storage::{Journals, MemoryStorage, Result, StorageError},
+    storage::{Journals, MemoryStorage},
     worker::WorkError,
 };
 
@@ -41,20 +43,6 @@ pub(super) struct World {
     news: Arc<Notify>,
     /// True if the next run follows no failure and no loss.
     is_first: Arc<AtomicBool>,
-}
-
-/// The way in which a run ends before its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Crash {
-    Never,
-    /// Before the entry of this number in the run is stored, counted from 0.
-    Before(i64),
-    /// After it is stored, and before the run learns it.
-    After(i64),
-    /// The answer to it is lost, and the run goes on.
-    Unanswered(i64),
-    /// Somebody outside answers the first operation just before it is stored, and the run goes on.
-    Meets(i64),
 }
 
 impl Default for World {
@@ -123,72 +111,25 @@ impl Environment for World {
     }
 }
 
-/// Journals that end a run.
-#[derive(Debug)]
-struct Crashing {
-    store: MemoryStorage,
-    crash: Crash,
-    left: AtomicI64,
-    ends: CancellationToken,
-}
-
-impl Crashing {
-    async fn crashed<T>(&self) -> T {
-        self.ends.cancel();
-        std::future::pending().await
-    }
-}
-
-#[async_trait]
-impl Journals for Crashing {
-    async fn write_entry(
-        &self,
-        of: &JournalId,
-        entry: &JournalEntry,
-        expected: Option<LogSequence>,
-    ) -> Result<LogSequence> {
-        let number = self.left.fetch_add(1, Ordering::Relaxed);
-        match self.crash {
-            Crash::Before(at) if at == number => self.crashed().await,
-            Crash::After(at) if at == number => {
-                self.store.write_entry(of, entry, expected).await?;
-                self.crashed().await
-            }
-            Crash::Meets(at) if at == number => {
-                answers(&self.store, of).await;
-                self.store.write_entry(of, entry, expected).await
-            }
-            Crash::Unanswered(at) if at == number => {
-                self.store.write_entry(of, entry, expected).await?;
-                let reason = "the answer was lost".to_owned();
-                Err(StorageError::Unavailable { reason, away_since: None })
-            }
-            _ => self.store.write_entry(of, entry, expected).await,
-        }
-    }
-
-    async fn last_entry(&self, of: &JournalId) -> Result<Option<StoredEntry>> {
-        self.store.last_entry(of).await
-    }
-
-    async fn entries_at(&self, of: &JournalId, at: &[LogSequence]) -> Result<Vec<StoredEntry>> {
-        self.store.entries_at(of, at).await
-    }
-}
-
-/// Somebody outside answers the first operation, with 7.
-async fn answers(store: &MemoryStorage, of: &JournalId) {
-    let store: Arc<dyn Journals> = Arc::new(store.clone());
-    let (journal, entries) = Journal::look(store, of.clone()).await.unwrap().unwrap();
-    let (kind, name) = (OperationKind::Awakeable, String::new());
-    let of = Operation { scope: String::new(), number: 1, kind, name, input_hash: None };
-    let (end, by, notes) = (OperationEnd::Result(7.into()), None, Default::default());
-    let resolved = EntryKind::Resolved { of, end, by, notes };
-    journal.append_here(resolved, entries.last().unwrap().entry.time).await.unwrap();
-}
-
 impl World {
-    /// Somebody outside answers the first operation, with 7, and whoever runs hears of it.
+    /// Somebody outside answers an operation, and whoever runs hears of it.
+    pub(super) async fn is_answered_with(&self, scope: &str, number: u64, end: OperationEnd) {
+        let store: Arc<dyn Journals> = Arc::new(self.store.clone());
+        let (journal, entries) = Journal::look(store, self.of.clone()).await.unwrap().unwrap();
+        let (kind, name) = (OperationKind::Awakeable, String::new());
+        let of = Operation { scope: scope.to_owned(), number, kind, name, input_hash: None };
+        let (by, notes) = (None, Default::default());
+        let resolved = EntryKind::Resolved { of, end, by, notes };
+        journal.append_here(resolved, entries.last().unwrap().entry.time).await.unwrap();
+        self.news.notify_one();
+    }
+
+    /// Something may have happened.
+    pub(super) fn hears(&self) {
+        self.news.notify_one();
+    }
+
+    /// The same of the first operation, with 7.
     pub(super) async fn is_answered(&self) {
         answers(&self.store, &self.of).await;
         self.news.notify_one();
@@ -289,12 +230,7 @@ impl World {
     {
         let claim = self.claim.fetch_add(1, Ordering::Relaxed) + 1;
         let ends = CancellationToken::new();
-        let store = Crashing {
-            store: self.store.clone(),
-            crash,
-            left: AtomicI64::new(0),
-            ends: ends.clone(),
-        };
+        let store = Crashing::new(self.store.clone(), crash, ends.clone());
         let store: Arc<dyn Journals> = Arc::new(store);
         let carried = async {
             let by = (format!("worker-{claim}"), self.now());

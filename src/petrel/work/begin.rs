@@ -14,7 +14,10 @@ use crate::petrel::{
 };
 use crate::{
     engine::{self, Begin, Begun, Bounds, Refused},
-    models::{Case, EntryKind, FiringId, Item, JournalId, RecordKind, TransitionId},
+    models::{
+        Case, CaseStatus, EntryKind, FiringId, Item, JournalId, RecordKind, StoredEntry,
+        TransitionId,
+    },
     storage::{Consistency, Hint},
 };
 
@@ -94,14 +97,28 @@ impl Petrel {
     /// Returns true if the run of a durable handler under a claim stored something that the next one need not do again.
     async fn got_on(&self, of: &WorkId, claim: u64) -> Result<bool> {
         let WorkId { workflow, case, item } = of.clone();
-        let last = match self.storage().last_entry(&JournalId { workflow, case, item }).await {
+        let of = JournalId { workflow, case, item };
+        let last = match self.storage().last_entry(&of).await {
             Err(error) if error.retryable() => return Err(error.into()),
             // The next run says what is wrong with it.
             last => last.ok().flatten(),
         };
+        let is_answer = |last: &StoredEntry| matches!(last.entry.what, EntryKind::Resolved { .. });
+        let last = match last {
+            // The run's own last entry is before it.
+            Some(last) if is_answer(&last) => {
+                let before = self.storage().entries_at(&of, &last.entry.recent).await;
+                match before {
+                    Err(error) if error.retryable() => return Err(error.into()),
+                    before => {
+                        before.unwrap_or_default().into_iter().rev().find(|of| !is_answer(of))
+                    }
+                }
+            }
+            last => last,
+        };
         let is_new = |what: &EntryKind| {
-            let is_own = !matches!(what, EntryKind::Resolved { .. });
-            (is_own && what.operation().is_some()) || matches!(what, EntryKind::Parked { .. })
+            what.operation().is_some() || matches!(what, EntryKind::Parked { .. })
         };
         let last = last.filter(|last| last.entry.claim == claim);
         Ok(last.is_some_and(|last| is_new(&last.entry.what)))
@@ -132,7 +149,8 @@ impl Petrel {
         Ok(head.is_some_and(|head| head.value.items.iter().any(|item| item.number == of.item)))
     }
 
-    /// Has a work item go on whose answer has come: by its worker, or by the next one. Returns false if it is not open.
+    /// Has a work item go on whose answer has come: by its worker, or by the next one. Returns false if its case was
+    /// cancelled, or is not there.
     pub(crate) async fn tell_of_answer(&self, of: &WorkId) -> Result<bool> {
         let WorkId { workflow, case, item } = of.clone();
         let storage = self.storage();
@@ -140,7 +158,7 @@ impl Petrel {
             return Ok(false);
         };
         match head.value.items.iter().find(|open| open.number == item) {
-            None => return Ok(false),
+            None => return Ok(head.value.status != CaseStatus::Cancelled),
             // It looks into the journal at its next sign of life anyway.
             Some(open) if open.running.is_some() => {
                 let told = storage.tell(&[Hint { workflow, case, item }]).await;

@@ -152,7 +152,8 @@ async fn an_id_that_no_handler_has_given_out_is_refused_in_the_same_way_whatever
     let (_server, petrel) = system().await;
     let (running, id, _) = parked(&petrel, None).await;
     let (place, secret) = id.rsplit_once('.').unwrap();
-    let turned: String = secret.chars().rev().collect();
+    let first = if secret.starts_with('A') { 'B' } else { 'A' };
+    let turned = format!("{first}{}", &secret[1..]);
     let of_nobody = "aw1.dyBjIDEgMSA.AAAAAAAAAAAAAAAAAAAAAA".to_owned();
     let forged = [
         format!("{place}.{turned}"),

@@ -1,5 +1,6 @@
 //! Durable handlers on a real server.
 
+mod answered;
 mod awakeables;
 mod branches;
 mod examples;
