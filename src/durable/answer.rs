@@ -84,7 +84,7 @@ enum Standing {
 
 impl Standing {
     fn of(entries: &[StoredEntry], operation: &Operation) -> Self {
-        let mut standing = Self::Open(None);
+        let (mut standing, mut left_out) = (Self::Open(None), None);
         for StoredEntry { entry, .. } in entries {
             let at = entry.time;
             let is_answered = matches!(standing, Self::Answered { .. });
@@ -94,14 +94,25 @@ impl Standing {
                 {
                     standing = Self::Open(None);
                 }
+                // What was chosen because of a failure is chosen anew.
+                EntryKind::Retried { of } => {
+                    let is_anew = |(by, chosen): &(Operation, OperationEnd)| {
+                        is_in(of, by, chosen, Chosen::takes)
+                    };
+                    if left_out.as_ref().is_some_and(is_anew) {
+                        (standing, left_out) = (Self::Open(None), None);
+                    }
+                }
                 EntryKind::Awaits { of, until } if of == operation && !is_answered => {
                     standing = Self::Open(Some(*until));
                 }
                 // The handler has seen its answer.
                 EntryKind::Ended { of, .. } if of == operation && is_answered => {}
                 EntryKind::Ended { of, .. } if of == operation => standing = Self::Over,
-                EntryKind::Ended { of, end, .. } if is_left_out(operation, of, end) => {
-                    standing = Self::Over;
+                EntryKind::Ended { of, end, .. }
+                    if is_in(operation, of, end, Chosen::leaves_out) =>
+                {
+                    (standing, left_out) = (Self::Over, Some((of.clone(), end.clone())));
                 }
                 EntryKind::Resolved { of, end, by, .. }
                 | EntryKind::Settled { of, end: Some(end), by, .. }
@@ -116,14 +127,19 @@ impl Standing {
     }
 }
 
-/// Returns true if an operation is in a branch that another operation has left out, by its end.
-fn is_left_out(operation: &Operation, by: &Operation, end: &OperationEnd) -> bool {
+/// Returns true if an operation is in a branch of another operation that this one has taken, or left out, by its end.
+fn is_in(
+    operation: &Operation,
+    by: &Operation,
+    end: &OperationEnd,
+    which: fn(&Chosen, u64) -> bool,
+) -> bool {
     let Some(chosen) = Chosen::by(by, end) else { return false };
     let (mut round, at) = (places(by), places(operation));
     // The branches are beside it.
     round.pop();
     let number = at.strip_prefix(round.as_slice()).and_then(|rest| rest.first());
-    number.is_some_and(|number| chosen.leaves_out(*number))
+    number.is_some_and(|number| which(&chosen, *number))
 }
 
 impl Petrel {

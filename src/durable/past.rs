@@ -1,6 +1,6 @@
 //! The past of a handler: what its journal had when the run began.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -12,8 +12,9 @@ use crate::models::{Chosen, EntryKind, JournalEntry, Operation, OperationEnd, St
 #[derive(Debug, Default)]
 pub(super) struct Past {
     operations: HashMap<String, HashMap<u64, PastOperation>>,
-    /// The new ways that the handler takes: the paths of the scopes and the names of the changes.
-    patches: HashSet<(String, String)>,
+    /// The new ways that the handler takes, by the paths of the scopes and the names of the changes: each from this
+    /// number of operations on that it has made there.
+    patches: HashMap<(String, String), u64>,
     /// Scopes with operations in them, by the paths round them and their numbers there: each with its own path.
     scopes: HashMap<String, HashMap<u64, String>>,
     /// Times at which claims began since the last entry about an operation: the run before each may have begun others.
@@ -132,9 +133,7 @@ impl Past {
             }
             EntryKind::Awaits { of, until } => past.operation(of, number).until = Some(until),
             EntryKind::Resolved { of, end, .. } => past.answer(of, end, (number, time)),
-            EntryKind::Patched { id, scope } => {
-                past.patches.insert((scope, id));
-            }
+            EntryKind::Patched { id, scope, made } => past.patch((scope, id), made),
             EntryKind::Unknown => {}
         }
     }
@@ -257,11 +256,17 @@ impl Past {
         all.filter(|past| !past.only_waits())
     }
 
+    /// Notes that the handler takes a new way in a scope, from so many operations on.
+    pub(super) fn patch(&mut self, change: (String, String), made: u64) {
+        let from = self.patches.entry(change).or_insert(made);
+        *from = made.min(*from);
+    }
+
     /// Returns true if the handler takes a new way in a scope; `None` if it may take one there, where it has made so many
     /// operations.
     pub(super) fn is_patched(&self, (scope, id): (&str, &str), made: u64) -> Option<bool> {
-        if self.patches.contains(&(scope.to_owned(), id.to_owned())) {
-            return Some(true);
+        if let Some(from) = self.patches.get(&(scope.to_owned(), id.to_owned())) {
+            return Some(made >= *from);
         }
         let operations = self.operations.get(scope).into_iter().flat_map(HashMap::keys);
         let scopes = self.scopes.get(scope).into_iter().flat_map(HashMap::keys);

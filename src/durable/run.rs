@@ -194,7 +194,9 @@ impl Run {
             return known;
         }
         self.go_on().await;
-        self.write_whole(EntryKind::Patched { id, scope }).await;
+        let (change, of) = ((scope.clone(), id.clone()), EntryKind::Patched { id, scope, made });
+        self.write_whole(of).await;
+        self.past().patch(change, made);
         true
     }
 
@@ -308,7 +310,7 @@ impl Run {
         let parked = EntryKind::Parked { until: put_off.map(|of| of.until) };
         // Nothing was heard of since the handler came to rest.
         let heard_of = self.journal.heard_of();
-        let rests = |_: &[StoredEntry]| self.journal.heard_of() == heard_of;
+        let rests = |heard: &[StoredEntry]| heard.is_empty() && self.journal.heard_of() == heard_of;
         match self.journal.append_if(parked, self.environment.now(), rests).await {
             Ok(true) => {
                 self.environment.give_back(put_off);

@@ -13,7 +13,7 @@ use crate::{
     },
     models::{
         Case, CaseId, CaseStatus, EntryKind, Failure, Incident, IncidentAbout, JournalEntry,
-        JournalId, OperationEnd, WorkflowId,
+        JournalId, OperationEnd, OperationKind, WorkflowId,
     },
     petrel::{Change, Changed, Error, Petrel},
     storage::Journals,
@@ -169,7 +169,10 @@ impl Invocation {
     /// The result of the last step of a name that has ended well; `None` if none has.
     pub async fn step<O: DeserializeOwned>(&self, name: &str) -> Result<Option<O>, InvokeError> {
         let result = self.journal().await?.into_iter().rev().find_map(|entry| match entry.what {
-            EntryKind::Ended { of, end: OperationEnd::Result(result), .. } if of.name == name => {
+            EntryKind::Ended { of, end: OperationEnd::Result(result), .. }
+            | EntryKind::Settled { of, end: Some(OperationEnd::Result(result)), .. }
+                if of.kind == OperationKind::Step && of.name == name =>
+            {
                 Some(result)
             }
             _ => None,

@@ -3,7 +3,11 @@
 use serde_json::{Value, json};
 
 use super::fixture::{Crash, World, code, words};
-use crate::{durable::Context, worker::WorkError};
+use crate::{
+    durable::Context,
+    models::{EntryKind, JournalEntry},
+    worker::WorkError,
+};
 
 /// Carries out steps of these names, in this order; a name with a slash is in a scope.
 async fn steps(ctx: Context, world: World, names: &[&str]) -> Result<Value, WorkError> {
@@ -179,6 +183,31 @@ async fn code_that_changes_at_a_place_behind_a_question_is_no_difference() {
         }
         assert_eq!(world.effects().len(), 0);
     }
+}
+
+/// Steps in a loop; from the third one on with the question in the code.
+#[tokio::test]
+async fn a_question_in_a_loop_is_answered_from_where_the_invocation_stands() {
+    let handler = |asks: bool| {
+        move |ctx: Context, world: World| async move {
+            for _ in 0..4 {
+                if asks && ctx.patched("new").await {
+                    world.step(&ctx, "new", |_| Ok(())).await?;
+                }
+                world.step(&ctx, "does", |_| Ok(())).await?;
+            }
+            Ok(json!(null))
+        }
+    };
+    let world = World::default();
+    assert!(world.run(Crash::After(2), handler(false)).await.is_none());
+    assert!(world.run(Crash::After(3), handler(true)).await.is_none());
+    world.run(Crash::Never, handler(true)).await.unwrap().unwrap();
+    assert_eq!(world.effects(), ["does", "does", "new", "does", "new", "does"]);
+    world.run(Crash::Never, handler(true)).await.unwrap().unwrap();
+    assert_eq!(world.effects().len(), 0);
+    let asked = |entry: &JournalEntry| matches!(entry.what, EntryKind::Patched { .. });
+    assert_eq!(world.entries().await.iter().filter(|entry| asked(entry)).count(), 1);
 }
 
 /// Ended at each entry with the question in the code: it has the same answer in each run.

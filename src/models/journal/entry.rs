@@ -140,6 +140,8 @@ pub enum EntryKind {
         /// Path of the scope.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         scope: String,
+        /// Number of the operations that the handler had made there. It goes the former way where it had made fewer.
+        made: u64,
     },
     /// An attempt at a step that is carried out at most once begins.
     Started {
@@ -306,8 +308,8 @@ mod tests {
             EntryKind::Failed { of: Some(of.clone()), failure: failure.clone() },
             EntryKind::Failed { of: None, failure: failure.clone() },
             EntryKind::Retried { of: of.clone() },
-            EntryKind::Patched { id: "fraud-check".to_owned(), scope: of.scope.clone() },
-            EntryKind::Patched { id: "fraud-check".to_owned(), scope: String::new() },
+            EntryKind::Patched { id: "fraud-check".to_owned(), scope: of.scope.clone(), made: 3 },
+            EntryKind::Patched { id: "fraud-check".to_owned(), scope: String::new(), made: 0 },
             EntryKind::Tried { of: of.clone(), failure, times, next },
             EntryKind::Waits { of: of.clone(), until: next },
             EntryKind::Awaits { of: of.clone(), until: next },
