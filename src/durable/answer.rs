@@ -21,6 +21,9 @@ const REFUSED_AFTER: Duration = Duration::from_millis(100);
 const TELLS_AFTER: u32 = 8;
 const LONGEST_PAUSE: u32 = 20;
 
+/// Longest time in which a sender looks for what is new.
+const LOOKS_FOR: Duration = Duration::from_secs(5);
+
 /// An answer that was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -29,7 +32,8 @@ pub struct Answered {
     pub repeated: bool,
 }
 
-/// An answer that was refused; nothing was stored, but for one that comes too late at the same moment as the end.
+/// An answer that was refused. Nothing was stored, unless the case was cancelled at the same moment; after an error of
+/// the log it may be stored, and the same again says so.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AnswerError {
@@ -259,10 +263,12 @@ impl Petrel {
                             let pause = u64::from(lost.min(LONGEST_PAUSE));
                             let pause = rand::random_range(0..=pause);
                             tokio::time::sleep(Duration::from_millis(pause)).await;
-                            if journal.look_on().await.is_err() {
-                                continue 'look;
+                            // Where the store is away, or another claim has begun, the whole look says what is so.
+                            let looked = tokio::time::timeout(LOOKS_FOR, journal.look_on()).await;
+                            match looked {
+                                Ok(Ok(())) => entries.extend(journal.take_heard()),
+                                Ok(Err(_)) | Err(_) => continue 'look,
                             }
-                            entries.extend(journal.take_heard());
                             continue;
                         }
                         Err(error) => return Err(error.into()),

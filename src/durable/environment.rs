@@ -24,7 +24,8 @@ pub(super) trait Environment: Debug + Send + Sync {
     /// Waits until something may have happened to the item.
     async fn news(&self);
 
-    /// Notes that the journal has the failure of the handler: it counts, whatever tells the attempt to stop now.
+    /// Notes that the failure of the handler is on its way into the journal: it counts, whatever tells the attempt to stop
+    /// now.
     fn fails(&self);
 
     /// Returns true if nothing is to begin that another run can begin.

@@ -1,6 +1,6 @@
 //! The past of a handler: what its journal had when the run began.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -49,7 +49,7 @@ pub(super) struct PastOperation {
     is_settled: bool,
     /// True if it is an answer that nobody may have seen.
     is_answer: bool,
-    /// What was under way beside it when it failed.
+    /// Operations under way beside it when it failed.
     beside: Vec<Vec<[u64; 2]>>,
     /// Number of its first entry.
     first: u64,
@@ -274,10 +274,11 @@ impl Past {
         operations.chain(scopes).any(|number| *number > made).then_some(false)
     }
 
-    /// Leaves out what there is of a scope, and of those in it.
-    pub(super) fn leave_out(&mut self, scope: &str) {
+    /// Leaves out what there is of some scopes, and of those in them.
+    pub(super) fn leave_out(&mut self, scopes: &HashSet<&str>) {
         let is_in = |path: &str| {
-            path.strip_prefix(scope).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            let outer = path.match_indices('/').map(|(at, _)| &path[..at]);
+            outer.chain([path]).any(|scope| scopes.contains(scope))
         };
         self.operations.retain(|path, _| !is_in(path));
     }

@@ -210,8 +210,7 @@ impl Run {
 
     /// Leaves out what the past has of some scopes: nobody asks for it.
     pub(super) fn leave_out<'s>(&self, scopes: impl Iterator<Item = &'s str>) {
-        let mut past = self.past();
-        scopes.for_each(|scope| past.leave_out(scope));
+        self.past().leave_out(&scopes.collect());
     }
 
     /// Writes the end of an operation that waits for an answer, unless that has come before. Returns true if it was

@@ -180,7 +180,7 @@ impl Attempt {
         self.inner.given_back.get().copied()
     }
 
-    /// Says that its failure is stored elsewhere already, so it counts, also if the worker shuts down now.
+    /// Says that its failure is on its way into its journal, so it counts, also if the worker shuts down now.
     pub(crate) fn fails(&self) {
         self.inner.has_failed.store(true, Ordering::Relaxed);
     }

@@ -302,14 +302,24 @@ async fn answered<T, R: Future<Output = Result<T, WorkerError>>>(
 /// Stores the workflows of functions, each in place of an earlier one of that function alone.
 async fn register(petrel: &Petrel, functions: &[WorkflowDefinition]) -> Result<(), WorkerError> {
     for function in functions {
-        match petrel.workflow(&function.id).await {
-            Ok(there) if there.definition.metadata.get(FUNCTION) != Some(&Value::Bool(true)) => {
-                return Err(WorkerError::Function(function.id.clone()));
+        loop {
+            let expected = match petrel.workflow(&function.id).await {
+                Ok(there)
+                    if there.definition.metadata.get(FUNCTION) != Some(&Value::Bool(true)) =>
+                {
+                    return Err(WorkerError::Function(function.id.clone()));
+                }
+                Ok(there) => ExpectedVersion::Version(there.version),
+                Err(Error::NotFound(_)) => ExpectedVersion::New,
+                Err(error) => return Err(error.into()),
+            };
+            match petrel.create_workflow(function.clone(), expected).await {
+                Ok(_) => break,
+                // Somebody has stored one in between: it is looked at.
+                Err(Error::AlreadyExists { .. } | Error::VersionConflict { .. }) => {}
+                Err(error) => return Err(error.into()),
             }
-            Ok(_) | Err(Error::NotFound(_)) => {}
-            Err(error) => return Err(error.into()),
         }
-        petrel.create_workflow(function.clone(), ExpectedVersion::Any).await?;
     }
     Ok(())
 }

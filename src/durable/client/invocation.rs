@@ -51,7 +51,7 @@ pub enum InvocationStatus {
         /// Number of the incident.
         incident: u64,
     },
-    /// It has ended.
+    /// It has returned, or somebody has ended it as failed.
     Completed,
     /// It was cancelled.
     Cancelled,

@@ -30,30 +30,23 @@ async fn asks(ctx: Context, _: World) -> Handled {
     Ok(json!(ctx.awakeable::<u64>().await?))
 }
 
-/// A look into the journal is on its way while the handler comes to rest: what it finds must not be left behind.
+/// A look into the journal is on its way while the handler comes to rest: what it finds must not be left behind, in the
+/// first run and in another one, whose wait is known.
 #[tokio::test]
 async fn an_answer_that_a_look_finds_while_the_handler_lets_its_worker_go() {
-    let world = World::that_lets_go();
-    world.hears();
-    // 0 is that of the opening.
-    let ended = world.run(Crash::LooksLate(1), asks).await;
-    let all = kinds(&world).await;
-    assert!(all.iter().any(|kind| kind == "resolved:1"), "the trial tries nothing: {all:?}");
-    let is_there = all.last().unwrap() == "resolved:1";
-    assert!(ended.is_some() || is_there, "parked behind its answer: {all:?}");
-}
-
-/// The same in a second run, whose wait is known.
-#[tokio::test]
-async fn an_answer_that_a_look_finds_while_the_wait_of_another_run_lets_its_worker_go() {
-    let world = World::that_lets_go();
-    assert!(world.run(Crash::Never, asks).await.is_none());
-    world.hears();
-    let ended = world.run(Crash::LooksLate(1), asks).await;
-    let all = kinds(&world).await;
-    assert!(all.iter().any(|kind| kind == "resolved:1"), "the trial tries nothing: {all:?}");
-    let is_there = all.last().unwrap() == "resolved:1";
-    assert!(ended.is_some() || is_there, "parked behind its answer: {all:?}");
+    for is_other in [false, true] {
+        let world = World::that_lets_go();
+        if is_other {
+            assert!(world.run(Crash::Never, asks).await.is_none());
+        }
+        world.hears();
+        // 0 is that of the opening.
+        let ended = world.run(Crash::LooksLate(1), asks).await;
+        let all = kinds(&world).await;
+        assert!(all.iter().any(|kind| kind == "resolved:1"), "the trial tries nothing: {all:?}");
+        let is_there = all.last().unwrap() == "resolved:1";
+        assert!(ended.is_some() || is_there, "parked behind its answer: {all:?}");
+    }
 }
 
 /// An answer that was taken while a branch's entry is on its way, and the time limit's entry stands in line behind it.

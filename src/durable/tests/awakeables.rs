@@ -151,7 +151,7 @@ async fn an_answer_at_the_last_moment_counts() {
     assert_eq!(world.run(Crash::Never, asks_for_an_hour).await.unwrap().unwrap(), ended);
 }
 
-/// What nobody waits for is no difference, whenever it comes.
+/// An answer that nobody waits for is no difference, whenever it comes.
 #[tokio::test]
 async fn an_answer_that_nobody_waits_for_is_no_difference() {
     let world = World::default();

@@ -93,7 +93,7 @@ async fn an_error_after_which_more_was_done_stays() {
     assert_eq!(world.effects(), ["undo"]);
 }
 
-/// What undoes has its place before what failed: in a scope that was made before, as a step that was made before, or in
+/// The undoing has its place before what failed: in a scope that was made before, as a step that was made before, or in
 /// a scope that was used before.
 #[tokio::test]
 async fn what_was_undone_at_a_place_before_stays_undone() {

@@ -173,7 +173,9 @@ async fn an_answer_after_the_limit_is_refused_though_nobody_served() {
     })
     .await;
     running.stop().await;
-    tokio::time::sleep(Duration::from_secs(8)).await;
+    let now = petrel.case(&workflow("one"), &case("a")).await.unwrap();
+    let until = now.items[0].wait.as_ref().unwrap().until;
+    tokio::time::sleep((until - chrono::Utc::now()).to_std().unwrap_or_default()).await;
     let answered = resolve(&petrel, &id, json!(1)).await;
     assert_eq!(answered.unwrap_err().code(), "NO_LONGER_WAITED_FOR");
 }

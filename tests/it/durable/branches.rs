@@ -1,7 +1,10 @@
 //! Branches of durable handlers on a real server: what is not waited for any more.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -62,6 +65,53 @@ async fn an_answer_that_a_select_has_left_out_is_refused_and_wakes_nobody() {
     let result = begun.result::<serde_json::Value>(Duration::from_secs(60)).await.unwrap();
     assert_eq!(result, json!(["late", "yes"]));
     assert_eq!(resolve(&first).await.unwrap_err().code(), "NO_LONGER_WAITED_FOR");
+    running.stop().await;
+    is_whole(&petrel).await;
+}
+
+/// A branch fails, and the others are dropped. Tried again they are not, and an answer to one of them counts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_counts_in_a_branch_that_is_not_left_out_any_more() {
+    let (_server, petrel) = system().await;
+    let (ids, mended) = (Arc::<Mutex<Vec<String>>>::default(), Arc::<AtomicBool>::default());
+    let (handed_out, is_mended) = (Arc::clone(&ids), Arc::clone(&mended));
+    let run = move |ctx: Context, (): ()| {
+        let (ids, mended) = (Arc::clone(&handed_out), Arc::clone(&is_mended));
+        async move {
+            let (ids, mended) = (&ids, &mended);
+            let each = |ctx: Context, place: usize| async move {
+                if place == 0 {
+                    let wait = ctx.awakeable::<u64>();
+                    ids.lock().unwrap().push(wait.id().to_owned());
+                    return wait.await;
+                }
+                // It ends after the other one has begun to wait.
+                ctx.sleep(Duration::from_millis(200)).await;
+                let step = || async {
+                    match mended.load(Ordering::Relaxed) {
+                        true => Ok(1),
+                        false => Err(WorkError::new("NO", "no").without_retry()),
+                    }
+                };
+                ctx.step("fails", step).await
+            };
+            Ok(ctx.map("each", [0, 1], each).tolerate(0).await?)
+        }
+    };
+    let worker = Worker::builder(petrel.clone()).function(workflow("both"), run);
+    let running = Running::start(&petrel, worker);
+    eventually("a function", async || petrel.workflow(&workflow("both")).await.ok()).await;
+    let failed = petrel.invoke::<Vec<u64>>("both", &()).id("b").await.unwrap_err();
+    assert_eq!(failed.code(), "FAILED", "{failed}");
+    let id = ids.lock().unwrap()[0].clone();
+    let resolve = async || petrel.resolve_awakeable(&id, json!(7), Change::default()).await;
+    assert_eq!(resolve().await.unwrap_err().code(), "NO_LONGER_WAITED_FOR");
+    mended.store(true, Ordering::Relaxed);
+    let begun = petrel.invocation("both", "b").unwrap();
+    begun.retry(Change::default()).await.unwrap();
+    eventually("the answer is taken", async || resolve().await.ok()).await;
+    let result = begun.result::<Vec<u64>>(Duration::from_secs(60)).await.unwrap();
+    assert_eq!(result, [7, 1]);
     running.stop().await;
     is_whole(&petrel).await;
 }
